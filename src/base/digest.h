@@ -1,0 +1,16 @@
+/*
+ * digest: SHA-256 over several parts; base's only use of a crypto library.
+ * Never knows mail, files or time.
+ */
+#ifndef MAILCALL_BASE_DIGEST_H
+#define MAILCALL_BASE_DIGEST_H
+
+#include "base/span.h"
+
+enum { DIGEST_SIZE = 32 };
+
+/* Each part is preceded by its length (8 bytes, big endian), so ("ab","c") and ("a","bc") differ.
+ */
+void digest_parts(unsigned char out[static DIGEST_SIZE], const struct span *parts, size_t n);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * fields: the table of everything a hook is told (INTERFACE: MAILCALL_*), and how placeholders use
+ * it. Never knows IMAP, YAML or the queue. Pure.
+ *
+ * The one place where text of strangers becomes environment strings: every value passes the scrub
+ * (one line of valid UTF-8, no control characters, at most FIELD_VALUE_MAX bytes, all of them
+ * together at most FIELD_TOTAL_MAX), and no name ever comes from a mail.
+ */
+#ifndef MAILCALL_HOOK_FIELDS_H
+#define MAILCALL_HOOK_FIELDS_H
+
+#include "base/buf.h"
+#include "base/strv.h"
+#include "mail/facts.h"
+#include "rule/match.h"
+#include "rule/meta.h"
+
+enum {
+    FIELD_VALUE_MAX = 8 * 1024,
+    FIELD_TOTAL_MAX = 64 * 1024,
+};
+
+/* Everything the fields are made from; all borrowed for the call. */
+struct event {
+    const char *version;
+    const char *kind; /* "new"; later batch retry test */
+    const char *id;   /* event_id_make() */
+    unsigned attempt; /* from 1 */
+    const char *rule;
+    const struct meta *meta;
+    const struct facts *facts;
+    const struct hit *hit;
+    const char *file; /* path of the raw message, or "" when only headers were fetched */
+};
+
+/* Name-value pairs without the MAILCALL_ prefix, names upper case: SUBJECT, MATCH_NUMBER, …
+ * Fixed names all there, in table order, then the rule's MATCH_ names. */
+struct fields {
+    struct field {
+        char *name;
+        char *value;
+    } * v;
+    size_t n;
+};
+
+void fields_make(struct fields *f, const struct event *event);
+void fields_free(struct fields *f);                               /* empty afterwards */
+const char *fields_get(const struct fields *f, const char *name); /* upper case; NULL if unknown */
+/* Sets one field again, scrubbed: ATTEMPT on a retry, FILE when the path moves. */
+void fields_set(struct fields *f, const char *name, const char *value);
+
+/* Appends "MAILCALL_NAME=value" for each field. */
+void fields_environ(const struct fields *f, struct strv *env);
+
+/* Fixed names, lower case, for errors with a suggestion and for `help fields`: i from 0 until NULL.
+ */
+const char *fields_name(size_t i);
+const char *fields_doc(size_t i);
+
+/* Checks the placeholders of one argument: {from_name} must be a fixed field or match_<capture>;
+ * {{ is a brace; braces around anything but [a-z][a-z0-9_]* are left alone. Returns 0, or -1 with
+ * the offset and length of the bad identifier (without braces). */
+int fields_check(const char *template, const struct strv *captures, size_t *offset, size_t *length);
+/* Appends the template with placeholders filled. Unknown ones were refused at load: they stay. */
+void fields_fill(struct buf *out, const char *template, const struct fields *f);
+
+#endif
