@@ -50,7 +50,7 @@ LINK = @mkdir -p $(@D); echo "  LINK  $@"; \
 
 .PHONY: all unit check demo lint format fuzz install uninstall clean
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fuzz/%.o
 
 all: $(BUILD)/mailcall
 
