@@ -32,12 +32,19 @@ struct child_opts {
     void *arg;
 };
 
-/* Everything in opts is copied, stdin_fd duplicated. Never fails: see on_exit. */
+/* Everything in opts is copied, stdin_fd duplicated (the offset is shared, as dup does). Never
+ * fails: see on_exit. No callback comes from inside; our own descriptors 0, 1 and 2 must be open.
+ */
 struct child *child_start(struct loop *l, const struct child_opts *opts);
-/* Sends the signal to the whole group, if the process was started. Also after on_exit, for those
- * left behind. */
+/* Sends the signal to the whole group; while the process is still being started, as soon as it has
+ * been. Also after on_exit, for those left behind: the dead process keeps its number until
+ * child_close(), so no stranger can be hit. */
 void child_signal(struct child *c, int signal);
-/* No callback comes any more. A process still running is left running, but reaped. NULL is fine. */
+/* What spawn_errno is about: "program", "interpreter", "working directory", "standard input",
+ * "output pipe" or "process". Valid in on_exit and after; NULL if nothing failed. */
+const char *child_failed(const struct child *c);
+/* No callback comes any more. A process still running is left running, but reaped; its
+ * pipe is gone. NULL is fine. */
 void child_close(struct child *c);
 
 #endif

@@ -8,14 +8,19 @@
 #ifndef MAILCALL_SYS_LOOP_H
 #define MAILCALL_SYS_LOOP_H
 
+#include "base/list.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct loop;
 
+/* Also ignores SIGPIPE (OpenSSL writes with write(2)), undoes an inherited "ignore" of SIGCHLD, and
+ * sets UV_THREADPOOL_SIZE in the environment where it is not set. */
 struct loop *loop_new(void);
-/* Everything registered must be closed before. Runs what is left of closing. */
+/* Everything registered must be closed before. Runs what is left of closing, and waits for work
+ * that is under way in the pool. NULL is fine. */
 void loop_free(struct loop *l);
 /* Sleeps until something is due, then runs every callback that is ready, once around. With
  * `sleep` false it only polls. */
@@ -30,8 +35,9 @@ void *loop_uv(struct loop *l);
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 struct loop_fd;
-/* Watches fd (not owned) for nothing until loop_fd_want(). `events` in the callback is a mask;
- * errors and hang-ups come as every wanted direction, so that the next read or write tells. */
+/* Watches fd (not owned; a socket, pipe, terminal or the like, never a regular file) for nothing
+ * until loop_fd_want(), and makes it non-blocking. `events` in the callback is a mask; errors and
+ * hang-ups come as every wanted direction, so that the next read or write tells. */
 struct loop_fd *loop_fd_new(
     struct loop *l, int fd, void (*on_ready)(void *arg, int events), void *arg);
 void loop_fd_want(struct loop_fd *f, int events);
@@ -41,14 +47,16 @@ void loop_fd_close(struct loop_fd *f);
 /* --- timers: deadlines on clock_ms(), embedded in their owner, so setting never fails --- */
 
 struct loop_timer {
-    uint64_t at; /* clock_ms(); meaningful while set */
-    size_t slot; /* the loop's: place in its heap plus one, 0 = not set */
+    uint64_t at;    /* clock_ms(); meaningful while set */
+    uint64_t order; /* the loop's: of two equal deadlines the one set first runs first */
+    size_t slot;    /* the loop's: place in its heap plus one, 0 = not set */
     void (*on_due)(void *arg);
     void *arg;
 };
 
 void loop_timer_init(struct loop_timer *t, void (*on_due)(void *arg), void *arg);
-/* Sets or moves the deadline. One shot. */
+/* Sets or moves the deadline. One shot. A deadline in the past means the next turn, never the
+ * present one, so a timer that sets itself cannot hold the loop. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at);
 void loop_timer_clear(struct loop *l, struct loop_timer *t); /* harmless when not set */
 
@@ -64,5 +72,20 @@ void loop_signal_close(struct loop_signal *s); /* NULL is fine */
 /* Runs `work` in another thread, then `done` in the loop's. Cannot be cancelled: the owner must
  * outlive it. */
 void loop_work(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+
+/* --- the ends of owners and of the loop --- */
+
+/* Frees p at the end of this turn (outside of one: of the next). So who was closed inside his own
+ * callback still stands, silent, when the callback returns. */
+void loop_discard(struct loop *l, void *p);
+
+/* For what outlives its owner, such as a process nobody waits for: on_end comes once, out of
+ * loop_free(), and must close what is left. Embedded; list_remove(&end->link) withdraws it. */
+struct loop_end {
+    struct list link;
+    void (*on_end)(void *arg);
+    void *arg;
+};
+void loop_at_end(struct loop *l, struct loop_end *end);
 
 #endif
