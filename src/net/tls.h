@@ -30,13 +30,18 @@ enum tls_want { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED 
 struct tls *tls_new(struct tls_trust *trust, int fd, const char *host);
 void tls_free(struct tls *t); /* NULL is fine; sends nothing */
 
-/* TLS_FAILED: *e says why in words a user can act on (ERR_TLS; ERR_NET if the peer went away). */
+/* TLS_FAILED: *e says why in words a user can act on (ERR_TLS; ERR_NET if the peer went away).
+ * The texts do not name the host, except for a certificate of another one. What a certificate
+ * says in them is bounded and made visible. Never TLS_CLOSED. */
 enum tls_want tls_handshake(struct tls *t, struct err *e);
-/* *done is how many bytes were read or written when TLS_DONE. */
+/* *done is how many bytes were read or written when TLS_DONE; n > 0. A peer that goes away without
+ * close_notify, as many do, is TLS_CLOSED too: IMAP shows by itself where a reply ends. */
 enum tls_want tls_read(struct tls *t, void *p, size_t n, size_t *done, struct err *e);
 enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *done, struct err *e);
 /* Bytes decrypted but not read yet: reading must go on without waiting for the descriptor. */
 bool tls_pending(const struct tls *t);
 void tls_shutdown(struct tls *t); /* close_notify, best effort */
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384", once the handshake is done. */
+void tls_describe(const struct tls *t, char *p, size_t n);
 
 #endif
