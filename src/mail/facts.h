@@ -16,12 +16,14 @@ enum {
     FACTS_FIELD_MAX = 16 * 1024, /* raw bytes of one header field that are read; the rest is cut */
     FACTS_HEADERS_MAX = 1000,    /* header fields that are read; the rest is left out */
     FACTS_BLOCK_MAX = 1024 * 1024, /* raw bytes of the header block that are read */
-    FACTS_ADDRESSES_MAX = 1000,    /* addresses kept per field */
+    FACTS_ADDRESSES_MAX = 1000,    /* addresses kept per list */
+    FACTS_VALUE_MAX = 16 * 1024,   /* bytes of one decoded string; cut between characters */
 };
 
 struct address {
     char *name; /* display name, decoded; may be "" */
-    char *addr; /* addr-spec as written, never decoded from an encoded word */
+    char *addr; /* addr-spec as written, never decoded from an encoded word; "" if the entry is a
+                   name alone */
 };
 
 struct addresses {
@@ -37,6 +39,7 @@ struct header {
 struct facts {
     char *subject;
     struct addresses from, to, cc, reply_to;
+    struct addresses envelope_to; /* of every Delivered-To, X-Original-To and Envelope-To */
     char *sender;           /* topmost Return-Path without <>; "" for bounces and when absent */
     char *recipient;        /* topmost Delivered-To, else X-Original-To, else Envelope-To */
     char *extension;        /* of recipient's local part, behind the first '+' */
