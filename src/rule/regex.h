@@ -23,7 +23,8 @@ struct regex_fault {
 struct regex *regex_new(const char *pattern, bool multiline, struct regex_fault *fault);
 void regex_free(struct regex *r); /* NULL is fine */
 
-/* The names a match can set: named groups, and "1" "2" … for unnamed ones. Borrowed. */
+/* The names a match can set, each once, in the order of groups: named groups, and for unnamed ones
+ * their number, "1" "2" … Borrowed. */
 const struct strv *regex_names(const struct regex *r);
 bool regex_has_unnamed(const struct regex *r);
 

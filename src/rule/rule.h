@@ -12,16 +12,16 @@
 
 enum cond_kind {
     COND_ALL,        /* every one of sub (none: true) */
-    COND_ANY,        /* one of sub at least */
-    COND_NOT,        /* sub[0] does not hold */
+    COND_ANY,        /* one of sub at least; the first true one alone gives captures */
+    COND_NOT,        /* sub[0] does not hold; gives no captures */
     COND_ADDRESS,    /* one address of `field` passes `test` */
     COND_TEXT,       /* the text of `field` passes `test`: subject, list_id, message_id */
     COND_HEADER,     /* one field named `header` passes `test` (REGEX, PRESENT, ABSENT, IS) */
     COND_ANY_HEADER, /* one "Name: value" line passes the regex */
     COND_LARGER,     /* size > number */
     COND_SMALLER,    /* size < number */
-    COND_NEWER,      /* now - received < number milliseconds */
-    COND_OLDER,      /* now - received > number milliseconds */
+    COND_NEWER,      /* now - received < number milliseconds; not if received is unknown */
+    COND_OLDER,      /* now - received > number milliseconds; not if received is unknown */
     COND_FLAG,       /* the flag `text` is set; with `negated`, is not */
 };
 
@@ -31,15 +31,15 @@ enum cond_field {
     FIELD_CC,
     FIELD_ADDRESSED_TO, /* To, Cc, Delivered-To, X-Original-To, Envelope-To together */
     FIELD_REPLY_TO,
-    FIELD_SENDER,    /* envelope sender, see facts */
-    FIELD_RECIPIENT, /* see facts */
+    FIELD_SENDER,    /* envelope sender, see facts; tested even if empty: '^$' finds bounces */
+    FIELD_RECIPIENT, /* see facts; likewise */
     FIELD_SUBJECT,
     FIELD_LIST_ID,
     FIELD_MESSAGE_ID,
 };
 
 enum cond_test {
-    TEST_REGEX,  /* addresses: on "Name <addr>" */
+    TEST_REGEX,  /* addresses: on "Name <addr>", or the one of the two that is there */
     TEST_IS,     /* equal to text, ASCII case ignored; addresses: the addr */
     TEST_DOMAIN, /* addr's domain is text; ".d" is d and its subdomains */
     TEST_NAME,   /* regex on the display name */
@@ -80,8 +80,10 @@ struct ruleset {
 struct cond *cond_new(enum cond_kind kind);
 void cond_add(struct cond *parent, struct cond *child); /* child becomes the parent's */
 void cond_free(struct cond *c);                         /* NULL is fine */
-/* Appends the capture names that any condition of the tree can set, each once, in tree order. */
+/* Appends the capture names that any condition of the tree can set, each once, in tree order. What
+ * stands below a COND_NOT can set none. c may be NULL. */
 void cond_captures(const struct cond *c, struct strv *names);
+void rule_free(struct rule *r);           /* the content; empty afterwards */
 void ruleset_free(struct ruleset *rules); /* empty afterwards */
 
 #endif
