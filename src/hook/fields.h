@@ -18,6 +18,8 @@
 enum {
     FIELD_VALUE_MAX = 8 * 1024,
     FIELD_TOTAL_MAX = 64 * 1024,
+    FIELD_MATCH_MAX = 100,     /* MATCH_ names per rule; config refuses rules with more captures */
+    FIELD_MATCH_NAME_MAX = 64, /* bytes of a capture's name that are used */
 };
 
 /* Everything the fields are made from; all borrowed for the call. */
@@ -34,7 +36,13 @@ struct event {
 };
 
 /* Name-value pairs without the MAILCALL_ prefix, names upper case: SUBJECT, MATCH_NUMBER, …
- * Fixed names all there, in table order, then the rule's MATCH_ names. */
+ * Fixed names all there, in table order, then the rule's MATCH_ names; no name twice.
+ *
+ * When all together would pass FIELD_TOTAL_MAX, the longest values that strangers wrote are cut to
+ * one common length, the greatest that fits; what mailcall and the configuration say stays whole.
+ * TRUNCATED lists every name that was cut for either limit, and the word HEADERS when the facts
+ * were truncated before they came here. A value that would begin with "() {" (Shellshock) gets a
+ * space in front. */
 struct fields {
     struct field {
         char *name;
@@ -46,20 +54,22 @@ struct fields {
 void fields_make(struct fields *f, const struct event *event);
 void fields_free(struct fields *f);                               /* empty afterwards */
 const char *fields_get(const struct fields *f, const char *name); /* upper case; NULL if unknown */
-/* Sets one field again, scrubbed: ATTEMPT on a retry, FILE when the path moves. */
+/* Sets one field again, scrubbed: ATTEMPT on a retry, FILE when the path moves. All limits hold
+ * afterwards too. The name is one that is there. */
 void fields_set(struct fields *f, const char *name, const char *value);
 
 /* Appends "MAILCALL_NAME=value" for each field. */
 void fields_environ(const struct fields *f, struct strv *env);
 
-/* Fixed names, lower case, for errors with a suggestion and for `help fields`: i from 0 until NULL.
- */
+/* Fixed names, lower case, for errors with a suggestion and for `help fields`; i from 0 until
+ * NULL. */
 const char *fields_name(size_t i);
 const char *fields_doc(size_t i);
 
 /* Checks the placeholders of one argument: {from_name} must be a fixed field or match_<capture>;
- * {{ is a brace; braces around anything but [a-z][a-z0-9_]* are left alone. Returns 0, or -1 with
- * the offset and length of the bad identifier (without braces). */
+ * {{ is one opening brace; braces around anything but [a-z][a-z0-9_]* are left alone, and so is
+ * every other closing brace: "{{a}" gives "{a}", "{{a}}" gives "{a}}". Returns 0, or -1 with the
+ * offset and length of the bad identifier (without braces). */
 int fields_check(const char *template, const struct strv *captures, size_t *offset, size_t *length);
 /* Appends the template with placeholders filled. Unknown ones were refused at load: they stay. */
 void fields_fill(struct buf *out, const char *template, const struct fields *f);

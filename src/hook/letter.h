@@ -18,19 +18,19 @@ enum hook_output { OUTPUT_LOG, OUTPUT_INHERIT };
 struct hook_opts {
     struct strv run;  /* argv template; run.v[0] is a program name or path without placeholders */
     char *sh;         /* or a shell string; exactly one of the two is set; both unset: print only */
-    struct strv path; /* folders searched for a run[0] without '/', in this order, before $PATH */
+    struct strv path; /* folders searched for a run[0] without '/', before $PATH: see run_find() */
     enum hook_stdin stdin_kind;
     enum hook_output output;
     struct strv env; /* NAME=value, literal */
     char *cwd;       /* absolute, or NULL: where mailcall was started */
     unsigned umask;
-    uint64_t timeout_ms;    /* then TERM to the group … */
+    uint64_t timeout_ms;    /* then TERM to the group …; 0 = never */
     uint64_t kill_after_ms; /* … then KILL */
 };
 void hook_opts_free(struct hook_opts *o); /* empty afterwards */
 
 struct letter {
-    struct strv argv;
+    struct strv argv;     /* argv[0] as the rule names it; empty: nothing to run */
     struct fields fields; /* MAILCALL_*, still apart so that ATTEMPT can change */
     struct strv env;      /* the rule's own env */
     struct strv path;

@@ -1,0 +1,587 @@
+/* hook/fields: the environment of a normal mail, of hostile ones, and placeholders. */
+#include "hook_sample.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+/* --- golden --- */
+
+static const char *const golden[] = {
+    "MAILCALL_VERSION=0.1.0",
+    "MAILCALL_EVENT=new",
+    "MAILCALL_EVENT_ID=abcdefghijklmnopqrstuvwxyz",
+    "MAILCALL_ATTEMPT=1",
+    "MAILCALL_RULE=invoices",
+    "MAILCALL_ACCOUNT=work",
+    "MAILCALL_MAILBOX=Lists/Rück schau",
+    "MAILCALL_MAILBOX_ROLE=inbox",
+    "MAILCALL_UID=4711",
+    "MAILCALL_UIDVALIDITY=1700000000",
+    "MAILCALL_FLAGS=\\Seen $Label1",
+    ("MAILCALL_URL=imaps://ann%40example.com@imap.example.com/Lists/R%C3%BCck%20schau"
+     ";UIDVALIDITY=1700000000/;UID=4711"),
+    "MAILCALL_RECEIVED=2026-10-03T14:02:11Z",
+    "MAILCALL_RECEIVED_EPOCH=1791036131",
+    "MAILCALL_SIZE=48213",
+    "MAILCALL_SUBJECT=Invoice 2026-17 für März",
+    "MAILCALL_FROM=billing@stripe.com",
+    "MAILCALL_FROM_NAME=Stripe",
+    "MAILCALL_TO=ann@example.com bob@example.com",
+    "MAILCALL_CC=",
+    "MAILCALL_REPLY_TO=",
+    "MAILCALL_SENDER=bounce@stripe.com",
+    "MAILCALL_RECIPIENT=ann+bills@example.com",
+    "MAILCALL_EXTENSION=bills",
+    "MAILCALL_MESSAGE_ID=x@stripe.com",
+    "MAILCALL_IN_REPLY_TO=",
+    "MAILCALL_DATE=2026-10-03T14:02:07Z",
+    "MAILCALL_LIST_ID=",
+    "MAILCALL_ATTACHMENT_COUNT=",
+    "MAILCALL_ATTACHMENTS=",
+    "MAILCALL_AUTH_DKIM=",
+    "MAILCALL_AUTH_DKIM_DOMAIN=",
+    "MAILCALL_AUTH_SPF=",
+    "MAILCALL_AUTH_DMARC=",
+    "MAILCALL_MATCH=Invoice 2026-17",
+    "MAILCALL_PREVIEW=",
+    "MAILCALL_FILE=/spool/1.eml",
+    "MAILCALL_JSON_FILE=",
+    "MAILCALL_ATTACHMENTS_DIR=",
+    "MAILCALL_COUNT=1",
+    "MAILCALL_UIDS=4711",
+    "MAILCALL_HOOK_RESULT=",
+    "MAILCALL_HOOK_STATUS=",
+    "MAILCALL_TRUNCATED=",
+    "MAILCALL_MATCH_NUMBER=2026-17",
+    "MAILCALL_MATCH_X_KIND=",
+};
+
+static void
+a_normal_mail_gives_the_golden_environment(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    struct strv env = {0};
+    sample_init(&s);
+    fields_make(&f, &s.event);
+    fields_environ(&f, &env);
+    for (size_t i = 0; i < env.n && i < sizeof golden / sizeof *golden; i++)
+        assert_string_equal(env.v[i], golden[i]);
+    assert_int_equal(env.n, sizeof golden / sizeof *golden);
+    strv_free(&env);
+    fields_free(&f);
+    assert_int_equal(f.n, 0);
+}
+
+static void
+every_fixed_name_has_a_doc_and_is_set_once(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    fields_make(&f, &s.event);
+    size_t n = 0;
+    for (; fields_name(n) != NULL; n++) {
+        assert_true(strlen(fields_doc(n)) > 0);
+        size_t seen = 0;
+        for (size_t i = 0; i < f.n; i++)
+            seen += strcasecmp(f.v[i].name, fields_name(n)) == 0;
+        assert_int_equal(seen, 1);
+    }
+    assert_null(fields_doc(n));
+    assert_int_equal(n, 44);
+    assert_null(fields_get(&f, "subject"));
+    assert_null(fields_get(&f, "NO_SUCH"));
+    fields_free(&f);
+}
+
+static void
+what_is_unknown_is_empty(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    s.facts.from.n = 0;
+    s.facts.has_date = false;
+    s.meta.received = 0;
+    s.meta.flags.n = 0;
+    fields_make(&f, &s.event);
+    static const char *const empty[] = {
+        "FROM", "FROM_NAME", "DATE", "RECEIVED", "RECEIVED_EPOCH", "FLAGS"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+        assert_string_equal(fields_get(&f, empty[i]), "");
+    fields_free(&f);
+}
+
+/* --- hostile mail --- */
+
+static size_t
+environ_size(const struct fields *f)
+{
+    struct strv env = {0};
+    size_t size = 0;
+    fields_environ(f, &env);
+    for (size_t i = 0; i < env.n; i++)
+        size += strlen(env.v[i]) + 1;
+    strv_free(&env);
+    return size;
+}
+
+/* What must hold for the environment of any mail whatever. */
+static void
+assert_sane(const struct fields *f)
+{
+    assert_true(environ_size(f) <= FIELD_TOTAL_MAX);
+    for (size_t i = 0; i < f->n; i++) {
+        const char *name = f->v[i].name;
+        const char *value = f->v[i].value;
+        assert_true(utf8_valid(span_str(value)));
+        assert_true(strlen(value) <= FIELD_VALUE_MAX);
+        for (const char *p = value; *p != '\0'; p++)
+            assert_true((unsigned char)*p >= 0x20 && *p != 0x7F);
+        assert_int_not_equal(strncmp(value, "() {", 4), 0);
+        assert_int_equal(strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"), strlen(name));
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(name, f->v[j].name);
+    }
+}
+
+static void
+hostile_text_stays_one_harmless_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *subject;
+        const char *want;
+    } table[] = {
+        {"it's \"quoted\" `id` $(id) ${x} \\ ; & | < > * ?",
+            "it's \"quoted\" `id` $(id) ${x} \\ ; & | < > * ?"},
+        {"a\nMAILCALL_RULE=evil\r\nb\tc", "a MAILCALL_RULE=evil  b c"},
+        {"\033]0;title\007x", "]0;title x"},
+        {"\xC2\x9B"
+         "31m\xE2\x80\xA8y\x7F",
+            "31m y"},
+        {"() { :; }; id", " () { :; }; id"},
+        {"\t() { x", " () { x"},
+        {"()  { x", "()  { x"},
+        {"() {", " () {"},
+        {"bad \xFF\xC3 bytes", "bad \xEF\xBF\xBD\xEF\xBF\xBD bytes"},
+        {"  spaces  ", "spaces"},
+        {"--help", "--help"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct sample s;
+        struct fields f;
+        sample_init(&s);
+        s.facts.subject = s.from[0].name = TEXT(table[i].subject);
+        s.captures[0].value = s.hit.match = s.facts.list_id = TEXT(table[i].subject);
+        fields_make(&f, &s.event);
+        static const char *const all[] = {
+            "SUBJECT", "FROM_NAME", "MATCH", "MATCH_NUMBER", "LIST_ID"};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+            assert_string_equal(fields_get(&f, all[j]), table[i].want);
+        assert_string_equal(fields_get(&f, "RULE"), "invoices");
+        assert_sane(&f);
+        fields_free(&f);
+    }
+}
+
+static void
+an_address_can_not_pose_as_two(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    s.to[0].addr = TEXT("a\tb@example.com");
+    s.to[1].addr = TEXT("");
+    s.to[2].addr = TEXT("c@example.com");
+    s.facts.cc = s.facts.reply_to = s.facts.to;
+    fields_make(&f, &s.event);
+    assert_string_equal(fields_get(&f, "TO"), "c@example.com");
+    assert_string_equal(fields_get(&f, "CC"), "c@example.com");
+    assert_string_equal(fields_get(&f, "REPLY_TO"), "c@example.com");
+    fields_free(&f);
+}
+
+static char *
+repeat(const char *what, size_t times)
+{
+    struct buf b = {0};
+    while (times-- > 0)
+        buf_adds(&b, what);
+    return buf_take(&b);
+}
+
+static void
+a_value_is_cut_at_a_character(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    char *euros = repeat("\xE2\x82\xAC", 350 * 1000); /* three bytes each: about 1 MB */
+    char *exact = repeat("x", FIELD_VALUE_MAX);
+    s.facts.subject = euros;
+    s.facts.list_id = exact;
+    fields_make(&f, &s.event);
+    assert_int_equal(strlen(fields_get(&f, "SUBJECT")), FIELD_VALUE_MAX / 3 * 3);
+    assert_string_equal(fields_get(&f, "LIST_ID"), exact);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "SUBJECT");
+    assert_sane(&f);
+    fields_free(&f);
+    free(euros);
+    free(exact);
+}
+
+static void
+the_shellshock_space_counts_too(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    char *rest = repeat("x", FIELD_VALUE_MAX - 4);
+    s.facts.subject = xasprintf("() {%s", rest);
+    fields_make(&f, &s.event);
+    assert_int_equal(strlen(fields_get(&f, "SUBJECT")), FIELD_VALUE_MAX);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "SUBJECT");
+    assert_sane(&f);
+    fields_free(&f);
+    free(s.facts.subject);
+    free(rest);
+}
+
+static void
+the_longest_values_of_strangers_give_way(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    char *big = repeat("y", 1000 * 1000);
+    s.facts.subject = s.facts.sender = s.facts.recipient = s.facts.extension = big;
+    s.facts.message_id = s.facts.in_reply_to = s.facts.list_id = s.hit.match = big;
+    s.from[0] = (struct address){big, big};
+    s.event.rule = big; /* ours: only the limit of one value holds for it */
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    assert_int_equal(strlen(fields_get(&f, "RULE")), FIELD_VALUE_MAX);
+    size_t level = strlen(fields_get(&f, "SUBJECT"));
+    static const char *const equal[] = {"FROM", "FROM_NAME", "SENDER", "RECIPIENT", "EXTENSION",
+        "MESSAGE_ID", "IN_REPLY_TO", "LIST_ID", "MATCH"};
+    for (size_t i = 0; i < sizeof equal / sizeof *equal; i++)
+        assert_int_equal(strlen(fields_get(&f, equal[i])), level);
+    /* one byte more for each of the ten would not have fitted */
+    size_t used = environ_size(&f) - strlen(fields_get(&f, "TRUNCATED"));
+    assert_true(used <= FIELD_TOTAL_MAX - FIELD_VALUE_MAX);
+    assert_true(used + 10 > FIELD_TOTAL_MAX - FIELD_VALUE_MAX);
+    assert_string_equal(fields_get(&f, "TO"), "ann@example.com bob@example.com");
+    assert_string_equal(fields_get(&f, "TRUNCATED"),
+        "RULE SUBJECT FROM FROM_NAME SENDER RECIPIENT EXTENSION MESSAGE_ID IN_REPLY_TO LIST_ID "
+        "MATCH");
+    fields_free(&f);
+    free(big);
+}
+
+static void
+ten_thousand_captures_stay_within_bounds(void **state)
+{
+    (void)state;
+    enum { N = 10 * 1000 };
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    struct capture *captures = xcalloc(N, sizeof *captures);
+    char *big = repeat("z", 20 * 1000);
+    for (int i = 0; i < N; i++)
+        captures[i] = (struct capture){xasprintf("group_with_a_rather_long_name_%d", i), big};
+    s.hit.captures = captures;
+    s.hit.n_captures = N;
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    assert_int_equal(f.n, 44 + FIELD_MATCH_MAX);
+    assert_true(strlen(fields_get(&f, "MATCH_GROUP_WITH_A_RATHER_LONG_NAME_99")) > 300);
+    const char *cut = fields_get(&f, "TRUNCATED");
+    assert_non_null(strstr(cut, "MATCH_GROUP_WITH_A_RATHER_LONG_NAME_99"));
+    assert_null(strstr(cut, "SUBJECT"));
+    fields_free(&f);
+    for (int i = 0; i < N; i++)
+        free(captures[i].name);
+    free(captures);
+    free(big);
+}
+
+static void
+the_worst_of_everything_fits(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    char *big = repeat("\xE2\x82\xAC", 100 * 1000);
+    char *name = repeat("n", 200);
+    struct capture captures[FIELD_MATCH_MAX];
+    for (int i = 0; i < FIELD_MATCH_MAX; i++)
+        captures[i] = (struct capture){xasprintf("%d%s", i, name), big};
+    s.hit = (struct hit){.match = big, .captures = captures, .n_captures = FIELD_MATCH_MAX};
+    s.facts.subject = s.facts.sender = s.facts.recipient = s.facts.extension = big;
+    s.facts.message_id = s.facts.in_reply_to = s.facts.list_id = s.hit.match = big;
+    s.from[0] = s.to[0] = s.to[1] = (struct address){big, big};
+    s.facts.cc = s.facts.reply_to = s.facts.to;
+    s.facts.truncated = true;
+    s.event.rule = s.event.file = s.meta.account = s.meta.mailbox = s.meta.url = big;
+    s.flags[0] = big;
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    assert_true(strlen(fields_get(&f, "SUBJECT")) > 0);
+    /* the list of what was cut is itself whole */
+    assert_true(strstr(fields_get(&f, "TRUNCATED"), "MATCH_99N") != NULL);
+    fields_free(&f);
+    for (int i = 0; i < FIELD_MATCH_MAX; i++)
+        free(captures[i].name);
+    free(name);
+    free(big);
+}
+
+static void
+names_from_captures_are_identifiers_and_the_first_wins(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    struct capture captures[] = {
+        {TEXT("1"), TEXT("one")},
+        {TEXT("Gr\xC3\xB6\xC3\x9F"
+              "e"),
+            TEXT("odd")},
+        {TEXT("a-b"), TEXT("first")},
+        {TEXT("A_B"), TEXT("second")},
+        {TEXT("ls%%"), TEXT("() { id; }")},
+    };
+    s.hit.captures = captures;
+    s.hit.n_captures = sizeof captures / sizeof *captures;
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    assert_string_equal(fields_get(&f, "MATCH_1"), "one");
+    assert_string_equal(fields_get(&f, "MATCH_GR____E"), "odd");
+    assert_string_equal(fields_get(&f, "MATCH_A_B"), "first");
+    assert_string_equal(fields_get(&f, "MATCH_LS__"), " () { id; }");
+    fields_free(&f);
+}
+
+static void
+truncated_facts_are_told(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    s.facts.truncated = true;
+    fields_make(&f, &s.event);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "HEADERS");
+    fields_free(&f);
+}
+
+static void
+a_field_set_again_is_scrubbed_and_all_still_fits(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    char *big = repeat("y", 100 * 1000);
+    s.facts.subject = s.facts.sender = s.facts.recipient = s.facts.extension = big;
+    s.facts.message_id = s.facts.in_reply_to = s.facts.list_id = big;
+    fields_make(&f, &s.event);
+    size_t before = strlen(fields_get(&f, "SUBJECT"));
+    fields_set(&f, "ATTEMPT", "2");
+    assert_string_equal(fields_get(&f, "ATTEMPT"), "2");
+    fields_set(&f, "FILE", "a\nb ");
+    assert_string_equal(fields_get(&f, "FILE"), "a b");
+    fields_set(&f, "FILE", big);
+    assert_sane(&f);
+    assert_int_equal(strlen(fields_get(&f, "FILE")), FIELD_VALUE_MAX);
+    assert_true(strlen(fields_get(&f, "SUBJECT")) < before);
+    assert_string_equal(fields_get(&f, "TRUNCATED"),
+        "SUBJECT SENDER RECIPIENT EXTENSION MESSAGE_ID IN_REPLY_TO LIST_ID FILE");
+    fields_free(&f);
+    free(big);
+}
+
+static void
+random_bytes_never_break_the_promise(void **state)
+{
+    (void)state;
+    uint32_t seed = 7;
+    for (int round = 0; round < 300; round++) {
+        char text[600];
+        for (size_t i = 0; i < sizeof text - 1; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            text[i] = (char)(seed >> 24);
+            text[i] += text[i] == '\0';
+        }
+        text[sizeof text - 1] = '\0';
+        struct sample s;
+        struct fields f;
+        sample_init(&s);
+        s.facts.subject = s.facts.message_id = s.hit.match = s.captures[0].value = text;
+        s.meta.mailbox = s.flags[1] = s.to[0].addr = s.captures[1].name = text;
+        fields_make(&f, &s.event);
+        assert_sane(&f);
+        fields_free(&f);
+    }
+}
+
+/* --- placeholders --- */
+
+static void
+placeholders_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *template;
+        int rc;
+        size_t offset;
+        size_t length;
+    } table[] = {
+        {"", 0, 0, 0},
+        {"plain", 0, 0, 0},
+        {"{subject}", 0, 0, 0},
+        {"a {from_name} <{from}> {match} {match_number} {match_x_kind} {match_1}", 0, 0, 0},
+        {"{nope}", -1, 1, 4},
+        {"x{subject}{subjct}", -1, 11, 6},
+        {"{match_other}", -1, 1, 11},
+        {"{{nope}", 0, 0, 0},
+        {"{{{nope}}}", -1, 3, 4},
+        {"{ nope }", 0, 0, 0},
+        {"{Nope}", 0, 0, 0},
+        {"{\"json\": 1}", 0, 0, 0},
+        {"{}", 0, 0, 0},
+        {"{print $1}", 0, 0, 0},
+        {"{1}", 0, 0, 0},
+        {"{unclosed", 0, 0, 0},
+        {"{", 0, 0, 0},
+        {"}", 0, 0, 0},
+        {"${subject}", 0, 0, 0},
+    };
+    struct strv captures = {0};
+    strv_add(&captures, "number");
+    strv_add(&captures, "X-Kind");
+    strv_add(&captures, "1");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        size_t offset = 0;
+        size_t length = 0;
+        assert_int_equal(fields_check(table[i].template, &captures, &offset, &length), table[i].rc);
+        assert_int_equal(offset, table[i].offset);
+        assert_int_equal(length, table[i].length);
+    }
+    strv_free(&captures);
+}
+
+static void
+captures_beyond_the_limit_are_unknown(void **state)
+{
+    (void)state;
+    struct strv captures = {0};
+    size_t offset;
+    size_t length;
+    for (int i = 0; i <= FIELD_MATCH_MAX; i++)
+        strv_addf(&captures, "c%d", i);
+    assert_int_equal(fields_check("{match_c99}", &captures, &offset, &length), 0);
+    assert_int_equal(fields_check("{match_c100}", &captures, &offset, &length), -1);
+    strv_free(&captures);
+}
+
+static void
+placeholders_are_filled(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *template;
+        const char *want;
+    } table[] = {
+        {"", ""},
+        {"{uid}", "4711"},
+        {"<{from_name} {from}>", "<Stripe billing@stripe.com>"},
+        {"{match_number}/{match_x_kind}/{rule}", "2026-17//invoices"},
+        {"{{uid}", "{uid}"},
+        {"{{uid}}", "{uid}}"},
+        {"{{{uid}}", "{4711}"},
+        {"{{{{", "{{"},
+        {"{{", "{"},
+        {"{", "{"},
+        {"a}b}}c", "a}b}}c"},
+        {"{unclosed", "{unclosed"},
+        {"{print $1} {} {\"a\":1} {Uid}", "{print $1} {} {\"a\":1} {Uid}"},
+        {"{nope}", "{nope}"},
+        {"{cc}", ""},
+    };
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    fields_make(&f, &s.event);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct buf out = {0};
+        fields_fill(&out, table[i].template, &f);
+        assert_string_equal(buf_str(&out), table[i].want);
+        buf_free(&out);
+    }
+    fields_free(&f);
+}
+
+static void
+a_filled_value_is_not_filled_again(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    struct buf out = {0};
+    sample_init(&s);
+    s.facts.subject = TEXT("{file} {{ {rule}");
+    fields_make(&f, &s.event);
+    fields_fill(&out, "{subject}", &f);
+    assert_string_equal(out.p, "{file} {{ {rule}");
+    buf_free(&out);
+    fields_free(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_normal_mail_gives_the_golden_environment),
+        cmocka_unit_test(every_fixed_name_has_a_doc_and_is_set_once),
+        cmocka_unit_test(what_is_unknown_is_empty),
+        cmocka_unit_test(hostile_text_stays_one_harmless_line),
+        cmocka_unit_test(an_address_can_not_pose_as_two),
+        cmocka_unit_test(a_value_is_cut_at_a_character),
+        cmocka_unit_test(the_shellshock_space_counts_too),
+        cmocka_unit_test(the_longest_values_of_strangers_give_way),
+        cmocka_unit_test(ten_thousand_captures_stay_within_bounds),
+        cmocka_unit_test(the_worst_of_everything_fits),
+        cmocka_unit_test(names_from_captures_are_identifiers_and_the_first_wins),
+        cmocka_unit_test(truncated_facts_are_told),
+        cmocka_unit_test(a_field_set_again_is_scrubbed_and_all_still_fits),
+        cmocka_unit_test(random_bytes_never_break_the_promise),
+        cmocka_unit_test(placeholders_are_checked),
+        cmocka_unit_test(captures_beyond_the_limit_are_unknown),
+        cmocka_unit_test(placeholders_are_filled),
+        cmocka_unit_test(a_filled_value_is_not_filled_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
