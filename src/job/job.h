@@ -19,6 +19,7 @@ struct job {
     void *letter;           /* the owner's; the queue never looks inside */
     struct list in_rule;    /* the queue's */
     struct list in_message; /* the queue's */
+    struct list in_queue;   /* the queue's */
 };
 
 #endif

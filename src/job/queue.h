@@ -12,13 +12,16 @@
 
 struct queue;
 
+/* max_running > 0. */
 struct queue *queue_new(unsigned max_running);
-/* Jobs still inside are handed to `drop`, in order of arrival. NULL is fine. */
+/* Jobs still inside are handed to `drop`, in order of arrival. NULL is fine. In any `drop` the job
+ * may be freed; the queue must be left alone. */
 void queue_free(struct queue *q, void (*drop)(void *arg, struct job *job), void *arg);
 
 /* Puts the job at the end; it stays the caller's memory and must live until it is settled. */
 void queue_push(struct queue *q, struct job *job);
-/* A job that may start now, marked running; NULL if none may. */
+/* A job that may start now, marked running; of several that of the oldest message. NULL if none
+ * may. */
 struct job *queue_next(struct queue *q);
 /* Takes a running job out. */
 void queue_settle(struct queue *q, struct job *job);

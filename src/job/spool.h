@@ -13,10 +13,12 @@
 struct spool;
 struct spool_file;
 
-/* A folder of our own inside `parent` (made 0700 if missing; refused if others can write to it),
- * locked while we live. Folders of dead processes beside it are removed. */
+/* A folder of our own inside `parent` (made 0700 if missing, with what is missing above it; refused
+ * if others can write to it), locked while we live. Folders of dead processes beside it are
+ * removed. NULL with *e (ERR_CREATE). */
 struct spool *spool_open(const char *parent, struct err *e);
-/* Removes the folder with all that is left inside. NULL is fine. */
+/* Removes the folder with all that is left inside; every spool_file was removed before. NULL is
+ * fine. */
 void spool_close(struct spool *s);
 
 /* A new empty file. NULL with *e (ERR_CREATE or ERR_IO). */
@@ -24,7 +26,8 @@ struct spool_file *spool_begin(struct spool *s, struct err *e);
 /* Appends; CRLF becomes LF, also across calls; a bare CR stays. Returns 0, or -1 (ERR_IO: disk
  * full); after that the file can only be removed. */
 int spool_write(struct spool_file *f, struct span bytes, struct err *e);
-/* No more bytes: a CR held back is written. Returns 0 or -1. */
+/* No more bytes: a CR held back is written. Returns 0 or -1. Until then the file is not reopened
+ * and its headers are not asked for. */
 int spool_finish(struct spool_file *f, struct err *e);
 /* Unlinks the file and frees f; descriptors already handed out stay readable. NULL is fine. */
 void spool_remove(struct spool_file *f);
