@@ -50,7 +50,7 @@ LINK = @mkdir -p $(@D); echo "  LINK  $@"; \
 
 .PHONY: all unit check demo lint format fuzz install uninstall clean
 .DELETE_ON_ERROR:
-.PRECIOUS: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fuzz/%.o
+.PRECIOUS: $(BUILD)/%.o
 
 all: $(BUILD)/mailcall
 

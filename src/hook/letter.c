@@ -50,7 +50,7 @@ last_part(const char *path)
 }
 
 struct letter *
-letter_write(const struct hook_opts *opts, const struct event *event, bool stop)
+letter_write(const struct hook_opts *opts, const struct event *event)
 {
     struct letter *l = xcalloc(1, sizeof *l);
     fields_make(&l->fields, event);
@@ -67,7 +67,6 @@ letter_write(const struct hook_opts *opts, const struct event *event, bool stop)
     l->umask = opts->umask;
     l->timeout_ms = opts->timeout_ms;
     l->kill_after_ms = opts->kill_after_ms;
-    l->stop = stop;
     return l;
 }
 

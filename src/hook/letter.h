@@ -40,12 +40,11 @@ struct letter {
     unsigned umask;
     uint64_t timeout_ms;
     uint64_t kill_after_ms;
-    bool stop;     /* the rule's `stop`: no further rule for this message */
     char *program; /* for the log: the last part of run[0], or "sh" */
 };
 
 /* Fills the templates; the event and the options are borrowed for the call. */
-struct letter *letter_write(const struct hook_opts *opts, const struct event *event, bool stop);
+struct letter *letter_write(const struct hook_opts *opts, const struct event *event);
 void letter_free(struct letter *l); /* NULL is fine */
 
 /* The environment of the run: `inherited` (as environ) without MAILCALL_*, without the names in

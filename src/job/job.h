@@ -14,9 +14,7 @@ enum job_state { JOB_WAITING, JOB_RUNNING };
 struct job {
     uint64_t message; /* jobs of one message carry one number, ascending in order of arrival */
     uint64_t rule;    /* jobs with one rule number share its concurrency and keep their order */
-    unsigned attempt; /* from 1 */
     enum job_state state;
-    void *letter;           /* the owner's; the queue never looks inside */
     struct list in_rule;    /* the queue's */
     struct list in_message; /* the queue's */
     struct list in_queue;   /* the queue's */

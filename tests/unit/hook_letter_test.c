@@ -26,7 +26,7 @@ placeholders_fill_one_argument_and_never_split(void **state)
     strv_add(&opts.run, "{subject}");
     strv_add(&opts.run, "{cc}");
     strv_add(&opts.run, "x={uid},{from_name}");
-    struct letter *l = letter_write(&opts, &s.event, false);
+    struct letter *l = letter_write(&opts, &s.event);
     assert_int_equal(l->argv.n, 5);
     assert_string_equal(l->argv.v[0], "bin/{subject}"); /* the program is never mail's choice */
     assert_string_equal(l->argv.v[1], "--");
@@ -45,14 +45,13 @@ a_shell_string_is_passed_as_it_is(void **state)
     struct sample s;
     struct hook_opts opts = {.sh = xstrdup("echo \"$MAILCALL_SUBJECT\" {subject}")};
     sample_init(&s);
-    struct letter *l = letter_write(&opts, &s.event, true);
+    struct letter *l = letter_write(&opts, &s.event);
     static const char *const want[] = {
         "/bin/sh", "-c", "echo \"$MAILCALL_SUBJECT\" {subject}", "sh"};
     assert_int_equal(l->argv.n, 4);
     for (size_t i = 0; i < 4; i++)
         assert_string_equal(l->argv.v[i], want[i]);
     assert_string_equal(l->program, "sh");
-    assert_true(l->stop);
     letter_free(l);
     hook_opts_free(&opts);
 }
@@ -77,7 +76,7 @@ a_letter_needs_nobody_any_more(void **state)
     strv_add(&opts.run, "{subject}");
     strv_add(&opts.path, "/x/hooks");
     strv_add(&opts.env, "DEST=/tmp");
-    struct letter *l = letter_write(&opts, &s.event, false);
+    struct letter *l = letter_write(&opts, &s.event);
     hook_opts_free(&opts);
     free(subject);
     memset(&s, 0, sizeof s);
@@ -92,7 +91,6 @@ a_letter_needs_nobody_any_more(void **state)
     assert_int_equal(l->umask, 027);
     assert_int_equal(l->timeout_ms, 5);
     assert_int_equal(l->kill_after_ms, 6);
-    assert_false(l->stop);
     letter_free(l);
     letter_free(NULL);
 }
@@ -104,7 +102,7 @@ without_a_command_there_is_nothing_to_run(void **state)
     struct sample s;
     struct hook_opts opts = {0};
     sample_init(&s);
-    struct letter *l = letter_write(&opts, &s.event, false);
+    struct letter *l = letter_write(&opts, &s.event);
     assert_int_equal(l->argv.n, 0);
     assert_string_equal(l->program, "");
     letter_free(l);
@@ -158,7 +156,7 @@ the_environment_is_cleaned_and_completed(void **state)
     strv_add(&opts.env, "DEST=new");
     strv_add(&opts.env, "NOTIFY_SOCKET=on purpose");
     strv_add(&opts.env, "MAILCALL_RULE=forged");
-    struct letter *l = letter_write(&opts, &s.event, false);
+    struct letter *l = letter_write(&opts, &s.event);
     letter_environ(l, inherited, &secrets, &env);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_true(strv_has(&env, want[i]));
@@ -186,7 +184,7 @@ a_retry_changes_the_attempt_only(void **state)
     struct strv first = {0};
     struct strv second = {0};
     sample_init(&s);
-    struct letter *l = letter_write(&opts, &s.event, false);
+    struct letter *l = letter_write(&opts, &s.event);
     letter_environ(l, inherited, &secrets, &first);
     fields_set(&l->fields, "ATTEMPT", "2");
     letter_environ(l, inherited, &secrets, &second);

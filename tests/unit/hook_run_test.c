@@ -83,7 +83,7 @@ scene_run(struct scene *s, int stdin_fd)
     static char *const inherited[] = {TEXT("PATH=/usr/bin:/bin"), TEXT("SECRET=x"), NULL};
     static char *names[] = {TEXT("SECRET"), NULL};
     const struct strv secrets = {names, 1};
-    struct letter *l = letter_write(&s->opts, &s->sample.event, false);
+    struct letter *l = letter_write(&s->opts, &s->sample.event);
     struct run_opts opts = {
         .letter = l,
         .stdin_fd = stdin_fd,
