@@ -37,6 +37,7 @@ struct session_quirks {
     bool step_by_step; /* it lost what stood behind DONE: one command at a time from now on */
     bool no_idle;      /* it refused IDLE though offering it */
     bool no_literal_plus;
+    bool wants_star; /* it refused 4294967295 as the end of a range */
 };
 
 struct session;

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/* A pass may settle the mailbox only if it missed nothing: a new message without text (NIL, or an
+ * empty string for a message that has a size) is a gap, and so is a response that could not be
+ * read. After PASS_TRIES such passes the gap is delivered as it is, so that one broken message
+ * cannot stop the mailbox. */
+#include "imap/pass.h"
+
+void
+pass_begin(struct pass *p, bool behind_done)
+{
+    p->running = true;
+    p->behind_done = behind_done;
+    p->answered = false;
+    p->blind = false;
+    p->untaken = false;
+    p->count = 0;
+    p->n_gaps = 0;
+}
+
+static int
+parse(struct pass *p, struct span items)
+{
+    int result = value_parse(&p->tree, items);
+    fetch_read(&p->fetch, &p->tree);
+    p->answered = true;
+    return result;
+}
+
+bool
+pass_head(struct pass *p, struct span items)
+{
+    parse(p, items);
+    const struct fetch *f = &p->fetch;
+    bool first_text = f->body != FETCH_STREAMED && f->body != FETCH_STRING;
+    bool known = f->uid != 0 && !mailbox_is_new(p->mailbox, f->uid);
+    return p->running && first_text && !known;
+}
+
+static bool
+has_text(const struct fetch *f)
+{
+    if (f->body == FETCH_STRING)
+        return f->text.n > 0 || f->size == 0;
+    return f->body == FETCH_STREAMED;
+}
+
+static void
+note_gap(struct pass *p, uint32_t uid)
+{
+    if (p->n_gaps < PASS_GAPS)
+        p->gaps[p->n_gaps++] = uid;
+    else
+        p->blind = true;
+}
+
+static enum pass_verdict
+judge(struct pass *p)
+{
+    const struct fetch *f = &p->fetch;
+    if (f->uid == 0 || !mailbox_is_new(p->mailbox, f->uid))
+        return PASS_NOTHING;
+    if (!p->running || !f->solicited)
+        return PASS_HINT;
+    bool text = has_text(f);
+    if (!text && p->incomplete < PASS_TRIES) {
+        note_gap(p, f->uid);
+        return PASS_NOTHING;
+    }
+    p->count++;
+    return text ? PASS_MESSAGE : PASS_TEXTLESS;
+}
+
+enum pass_verdict
+pass_read(struct pass *p, struct span items)
+{
+    bool broken = parse(p, items) < 0;
+    if (!broken || p->fetch.body != FETCH_ABSENT)
+        return judge(p);
+    pass_blind(p);
+    return PASS_NOTHING;
+}
+
+void
+pass_blind(struct pass *p)
+{
+    p->answered = true;
+    p->blind = true;
+}
+
+static bool
+has_gap(const struct pass *p)
+{
+    for (size_t i = 0; i < p->n_gaps; i++)
+        if (mailbox_is_new(p->mailbox, p->gaps[i]))
+            return true;
+    return p->blind && p->incomplete < PASS_TRIES;
+}
+
+bool
+pass_end(struct pass *p)
+{
+    p->running = false;
+    if (has_gap(p)) {
+        p->incomplete++;
+        return false;
+    }
+    p->incomplete = 0;
+    if (p->untaken)
+        return false;
+    mailbox_settle(p->mailbox);
+    return true;
+}
+
+void
+pass_rest(struct pass *p)
+{
+    value_free(&p->tree);
+    fetch_clear(&p->fetch);
+}

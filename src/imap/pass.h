@@ -1,0 +1,48 @@
+/*
+ * pass: one UID FETCH over everything above the mark, and what its answers amount to.
+ * Never knows sockets, TLS, timers, rules, hooks or logging.
+ */
+#ifndef MAILCALL_IMAP_PASS_H
+#define MAILCALL_IMAP_PASS_H
+
+#include "imap/fetch.h"
+#include "imap/mailbox.h"
+
+/* Passes in a row that may miss something before it is delivered without its text, or given up. */
+enum { PASS_TRIES = 3, PASS_GAPS = 32 };
+
+enum pass_verdict {
+    PASS_NOTHING, /* known already, or nonsense */
+    PASS_HINT,    /* not asked for, but it names a message we do not have */
+    PASS_MESSAGE,
+    PASS_TEXTLESS, /* a new message whose text the server will not give: deliver it empty */
+};
+
+struct pass {
+    bool running;
+    bool behind_done; /* it was sent in one write with DONE */
+    bool answered;    /* at least one FETCH response came */
+    bool blind;       /* one could not be read */
+    bool untaken;     /* a message was delivered and not taken */
+    unsigned count;   /* messages delivered */
+    uint32_t gaps[PASS_GAPS];
+    size_t n_gaps;           /* new messages that came without text */
+    unsigned incomplete;     /* passes before this one, in a row, that missed something */
+    struct mailbox *mailbox; /* borrowed */
+    struct fetch fetch;      /* the response last read */
+    struct value_tree tree;  /* that it points into */
+};
+
+void pass_begin(struct pass *p, bool behind_done);
+/* Reads the first part of a response, up to a message's text: whether that is worth having. */
+bool pass_head(struct pass *p, struct span items);
+/* Reads a complete response and judges it; p->fetch is what it says. */
+enum pass_verdict pass_read(struct pass *p, struct span items);
+/* A response went by that could not be read. */
+void pass_blind(struct pass *p);
+/* The command ended. Whether everything above the mark was seen; then the mailbox is settled. */
+bool pass_end(struct pass *p);
+/* Gives back the memory of the response last read. */
+void pass_rest(struct pass *p);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * told: what the server has told about itself and about the mailbox.
+ * Never knows sockets, TLS, timers, rules, hooks or logging.
+ */
+#ifndef MAILCALL_IMAP_TOLD_H
+#define MAILCALL_IMAP_TOLD_H
+
+#include "imap/mailbox.h"
+#include "imap/reply.h"
+
+struct told {
+    unsigned caps; /* all that were ever told: some servers hide a few before or after the login */
+    bool caps_known;
+    bool syncs;     /* its name is one of those that report at the start of IDLE what came before */
+    char separator; /* between the levels of a mailbox name */
+    struct mailbox_facts facts;
+    bool exists_told;
+};
+
+void told_init(struct told *t);
+/* The words of a greeting or of an ID. */
+void told_name(struct told *t, struct span words);
+/* A response code; those that concern nobody here are passed over. */
+void told_code(struct told *t, struct span code);
+/* Untagged data; likewise. */
+void told_data(struct told *t, const struct reply *r);
+/* An EXAMINE goes out: what is told from now on is about its mailbox. */
+void told_new_mailbox(struct told *t);
+
+#endif

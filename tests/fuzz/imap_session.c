@@ -1,0 +1,214 @@
+/* imap/session against any server at all. The first byte of the input chooses options and how the
+ * rest is cut into pieces; the rest is what the server sends, except for these bytes:
+ * 1 time passes until the deadline, 2 session_check(), 3 session_logout(). */
+#include "base/utf8.h"
+#include "imap/session.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+struct fuzz {
+    struct session *session;
+    struct session_opts opts;
+    struct session_quirks quirks;
+    struct mailbox mailbox;
+    uint64_t now;
+    size_t fed;     /* bytes */
+    size_t chunked; /* bytes told in chunks */
+    bool chunks;    /* since the last MESSAGE or DISCARD */
+    bool opened;
+    bool handshake; /* asked for, not done */
+    bool secured;
+    bool lost;
+    bool server_knows; /* the secret */
+};
+
+static const char secret[] = "a/really+secret=word";
+
+/* What a server that does not know the secret makes us say never holds it. */
+static void
+check_text(const struct fuzz *f, const char *text)
+{
+    struct span s = span_str(text);
+    assert(utf8_valid(s) && s.n < 512);
+    assert(f->server_knows || strstr(text, secret) == NULL);
+    for (size_t i = 0; i < s.n; i++)
+        assert((unsigned char)s.p[i] >= 0x20 && s.p[i] != 0x7F);
+}
+
+static void
+check_message(struct fuzz *f, const struct session_event *e)
+{
+    assert(f->opened && e->uid != 0 && mailbox_is_new(&f->mailbox, e->uid));
+    assert(e->flags->n <= 64);
+    for (size_t i = 0; i < e->flags->n; i++)
+        assert(strlen(e->flags->v[i]) <= 128);
+    /* now and then the owner cannot take it */
+    if (e->uid % 7 != 0)
+        mailbox_take(&f->mailbox, e->uid);
+    f->chunks = false;
+}
+
+static void
+check_event(struct fuzz *f, const struct session_event *e)
+{
+    assert(!f->lost);
+    switch (e->type) {
+    case SESSION_NONE:
+        break;
+    case SESSION_STARTTLS:
+        assert(f->opts.starttls && !f->secured);
+        f->handshake = true;
+        break;
+    case SESSION_OPENED:
+        assert(f->mailbox.known && !f->opened && e->opening != MAILBOX_ASK);
+        f->opened = true;
+        break;
+    case SESSION_CHUNK:
+        assert(f->opened && e->bytes.n > 0);
+        f->chunked += e->bytes.n;
+        assert(f->chunked <= f->fed);
+        f->chunks = true;
+        break;
+    case SESSION_MESSAGE:
+        check_message(f, e);
+        break;
+    case SESSION_DISCARD:
+        assert(f->chunks);
+        f->chunks = false;
+        break;
+    case SESSION_CHECKED:
+        assert(f->opened && f->mailbox.n_taken == 0);
+        break;
+    case SESSION_IDLE:
+        assert(f->opened);
+        break;
+    case SESSION_NOTE:
+        check_text(f, e->note);
+        break;
+    case SESSION_LOST:
+        assert(e->error->kind != ERR_NONE && e->error->text[0] != '\0');
+        check_text(f, e->error->text);
+        f->lost = true;
+        break;
+    }
+}
+
+static bool
+holds(const struct buf *out, const char *word)
+{
+    return strstr(buf_str(out), word) != NULL;
+}
+
+/* Nothing goes out in the clear where TLS is owed but these. */
+static void
+check_output(struct fuzz *f, struct buf *out)
+{
+    if (f->opts.starttls && !f->secured)
+        assert(!holds(out, "LOGIN") && !holds(out, "AUTH") && !holds(out, "ID") &&
+               !holds(out, "EXAMINE"));
+    assert(out->n == 0 || (out->n >= 2 && memcmp(out->p + out->n - 2, "\r\n", 2) == 0));
+    assert(out->n <= 64 * 1024);
+    buf_clear(out);
+}
+
+static void
+pump(struct fuzz *f)
+{
+    struct session_event e;
+    for (session_next(f->session, &e); e.type != SESSION_NONE; session_next(f->session, &e))
+        check_event(f, &e);
+    check_output(f, session_output(f->session));
+    if (f->handshake && !f->lost) {
+        f->handshake = false;
+        f->secured = true;
+        session_secured(f->session, f->now);
+        pump(f);
+    }
+    /* or the owner's loop would spin */
+    assert(session_deadline(f->session) > f->now);
+    assert(!f->lost || session_deadline(f->session) == UINT64_MAX);
+}
+
+static void
+act(struct fuzz *f, uint8_t byte)
+{
+    uint64_t deadline = session_deadline(f->session);
+    if (byte == 1 && deadline != UINT64_MAX) {
+        f->now = deadline;
+        session_tick(f->session, f->now);
+    } else if (byte == 2) {
+        session_check(f->session, f->now);
+    } else if (byte == 3) {
+        session_logout(f->session, f->now);
+    }
+    pump(f);
+}
+
+/* Some bytes for the server's mouth: how many of them at once? */
+static size_t
+piece(const uint8_t *bytes, size_t n, unsigned most)
+{
+    size_t i = 0;
+    while (i < n && i < most && bytes[i] > 3)
+        i++;
+    return i;
+}
+
+static void
+play(struct fuzz *f, const uint8_t *bytes, size_t n, unsigned most)
+{
+    pump(f);
+    while (n > 0) {
+        size_t length = piece(bytes, n, most);
+        if (length == 0) {
+            act(f, *bytes);
+            length = 1;
+        } else {
+            f->fed += length;
+            session_feed(f->session, (struct span){(const char *)bytes, length}, f->now);
+            pump(f);
+        }
+        bytes += length;
+        n -= length;
+        f->now++;
+    }
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    static const unsigned pieces[] = {1, 7, 100, 1 << 20};
+    if (n == 0)
+        return 0;
+    unsigned bits = bytes[0];
+    struct fuzz f = {
+        .opts = {.host = "imap.example.org",
+            .port = 993,
+            .user = (bits & 32) != 0 ? "DOM\\j\xC3\xB6" : "joe",
+            .auth = (bits & 2) != 0 ? SESSION_TOKEN : SESSION_PASSWORD,
+            .starttls = (bits & 1) != 0,
+            .mailbox = (bits & 16) != 0 ? "Lists/d\xC3\xA9v" : "INBOX",
+            .fetch = (bits & 4) != 0 ? SESSION_FETCH_MESSAGES : SESSION_FETCH_HEADERS,
+            .renew_ms = 300000,
+            .poll_ms = 60000,
+            .literal_max = 100000,
+            .client_version = "0.1.0",
+            .random = bits},
+        .quirks = {.step_by_step = (bits & 8) != 0},
+    };
+    f.server_knows = memmem(bytes, n, secret, strlen(secret)) != NULL;
+    mailbox_init(&f.mailbox);
+    if ((bits & 4) != 0)
+        mailbox_baseline(&f.mailbox, 7, 10);
+    f.session = session_new(&f.opts, &f.quirks, &f.mailbox, f.now);
+    session_login(f.session, span_str(secret), f.now);
+    play(&f, bytes + 1, n - 1, pieces[bits >> 6]);
+    session_free(f.session);
+    mailbox_clear(&f.mailbox);
+    return 0;
+}
