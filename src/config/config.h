@@ -40,8 +40,8 @@ struct config {
     size_t n_accounts;
     struct ruleset rules;
     struct hook_opts *hooks; /* hooks[i] belongs to rules.v[i] */
-    struct strv
-        secrets;     /* names scrubbed from hooks' environment: password_env and the fixed list */
+    /* names scrubbed from the environment of hooks: each password_env, and the fixed ones */
+    struct strv secrets;
     bool allow_root; /* daemon: allow_root */
 };
 
@@ -50,25 +50,38 @@ struct config {
  * e->kind is ERR_CONFIG or ERR_INPUT and e->text one line for when `report` is empty. The caller
  * frees. */
 struct config *config_load(const char *path, struct buf *report, struct err *e);
+/* The same from memory; `include` is refused. `name` is what the report calls it. */
+struct config *config_parse(const char *name, struct span text, struct buf *report, struct err *e);
 void config_free(struct config *c); /* NULL is fine */
 
 /* The first of $MAILCALL_CONFIG, $XDG_CONFIG_HOME/mailcall/mailcall.yaml (else ~/.config/…),
- * /etc/mailcall/mailcall.yaml that exists; the caller frees. NULL with *e (ERR_CONFIG). */
+ * /etc/mailcall/mailcall.yaml that exists; the caller frees. NULL with *e (ERR_CONFIG). A
+ * $MAILCALL_CONFIG that names no file is an error, the others are not tried then. */
 char *config_find(struct err *e);
 
 /* The pieces that the command line shares with the file, so that both speak one language. */
 
-/* "imaps://user@host[:port][/mailbox]" (imap:// = STARTTLS) into *a and, when there is one, an
- * owned mailbox name (else NULL). The last '@' splits; %XX is decoded; a password in it is refused.
- */
+/* "imaps://user@host[:port][/mailbox]" (imap:// = STARTTLS) into user, net.host, net.port and
+ * net.tls of *a and, when there is one, an owned mailbox name (else NULL). A nameless account gets
+ * the host for a name. The last '@' splits; %XX is decoded; a password in it is refused. On error
+ * *a is as before, and e->kind is ERR_USAGE. */
 int config_url(const char *url, struct account *a, char **mailbox, struct err *e);
 void account_free(struct account *a); /* the content; empty afterwards */
 
 /* One condition by its YAML key and a plain value: "subject", "from", "header" with "NAME: REGEX"
- * or "NAME", "larger", "flag", … and "from_is", "from_domain" for addresses. NULL with *e whose
- * text carries a caret line for regexes. */
+ * or "NAME", "larger", "flag", … and "from_is", "from_domain", "from_name" for addresses,
+ * "subject_is" for texts. NULL with *e (ERR_USAGE) whose text carries a caret line for regexes. */
 struct cond *config_cond(const char *key, const char *value, struct err *e);
-/* Two captures of one name, unnamed groups in two regexes, …: 0, or -1. */
+/* Two captures of one name (alternatives below one COND_ANY may share theirs), unnamed groups in
+ * two regexes, placeholders in run and sh that would not be filled: 0, or -1 with *e (ERR_USAGE).
+ * `h` may be NULL. */
 int config_check_rule(const struct rule *r, const struct hook_opts *h, struct err *e);
+
+/* "sha256:" and 64 hex digits, colons and capitals allowed, into *digits as stream_opts wants them
+ * (what was there is freed). 0, or -1 with *e (ERR_USAGE) and *digits NULL. */
+int config_fingerprint(const char *text, char **digits, struct err *e);
+/* Appends what no hook may inherit whatever the configuration says: the service manager's doors and
+ * credentials. A name ending in '*' stands for all that begin so. */
+void config_fixed_secrets(struct strv *names);
 
 #endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/* Placeholders are judged here and filled in hook/fields; both take [a-z][a-z0-9_]* in braces for
+ * an identifier and {{ for a brace. The reader of shell strings knows quotes, $( ) and comments: it
+ * advises, it does not judge, so it may be wrong about a here document or a case pattern. */
+#include "config/template.h"
+
+#include "base/buf.h"
+#include "base/suggest.h"
+#include "hook/fields.h"
+
+#include <stdio.h>
+
+static bool
+is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+/* The length of the identifier at p, braces not counted: 0 if "{identifier}" does not stand there.
+ */
+static size_t
+identifier_length(const char *p)
+{
+    if (p[0] != '{' || !is_lower(p[1]))
+        return 0;
+    size_t n = 1;
+    while (is_lower(p[n]) || (p[n] >= '0' && p[n] <= '9') || p[n] == '_')
+        n++;
+    return p[n] == '}' ? n - 1 : 0;
+}
+
+/* The next identifier at or behind *at; *at moves behind its brace. */
+static bool
+next_identifier(const char *text, size_t *at, struct span *identifier)
+{
+    for (size_t i = *at; text[i] != '\0'; i++) {
+        if (text[i] == '{' && text[i + 1] == '{') {
+            i++;
+            continue;
+        }
+        size_t n = identifier_length(text + i);
+        if (n == 0)
+            continue;
+        *identifier = (struct span){text + i + 1, n};
+        *at = i + n + 2;
+        return true;
+    }
+    return false;
+}
+
+/* Fields, and match_<capture> for each capture. */
+static void
+name_fields(struct strv *known, const struct strv *captures)
+{
+    for (size_t i = 0; fields_name(i) != NULL; i++)
+        strv_add(known, fields_name(i));
+    for (size_t i = 0; i < captures->n; i++)
+        strv_addf(known, "match_%s", captures->v[i]);
+}
+
+bool
+argument_fault(const char *argument, const struct strv *captures, struct fault *f)
+{
+    if (fields_check(argument, captures, &f->offset, &f->length) == 0)
+        return false;
+    char name[64];
+    struct strv known = {0};
+    snprintf(name, sizeof name, "%.*s", (int)f->length, argument + f->offset);
+    name_fields(&known, captures);
+    const char *best = suggest(name, &known);
+    if (best != NULL)
+        snprintf(f->text, sizeof f->text, "unknown field '%s'; did you mean '%s'?", name, best);
+    else
+        snprintf(f->text, sizeof f->text, "unknown field '%s'; for a brace write '{{'", name);
+    strv_free(&known);
+    return true;
+}
+
+bool
+program_fault(const char *program, struct fault *f)
+{
+    size_t at = 0;
+    struct span identifier;
+    f->offset = 0;
+    f->length = strlen(program);
+    if (program[0] == '\0') {
+        snprintf(f->text, sizeof f->text, "the program has no name");
+        return true;
+    }
+    if (!next_identifier(program, &at, &identifier))
+        return false;
+    f->offset = (size_t)(identifier.p - program) - 1;
+    f->length = identifier.n + 2;
+    snprintf(f->text, sizeof f->text,
+        "a mail cannot choose the program: '{%.*s}' is not filled here", (int)identifier.n,
+        identifier.p);
+    return true;
+}
+
+static bool
+is_field(struct span identifier, const struct strv *captures)
+{
+    struct buf braced = {0};
+    size_t offset;
+    size_t length;
+    buf_addf(&braced, "{%.*s}", (int)identifier.n, identifier.p);
+    bool known = fields_check(buf_str(&braced), captures, &offset, &length) == 0;
+    buf_free(&braced);
+    return known;
+}
+
+static void
+describe_shell_fault(struct span identifier, bool field, struct fault *f)
+{
+    int n = (int)(identifier.n < 60 ? identifier.n : 60);
+    if (!field) {
+        snprintf(f->text, sizeof f->text,
+            "{%.*s} is never filled in a shell string; write { %.*s } if the braces are meant", n,
+            identifier.p, n, identifier.p);
+        return;
+    }
+    char upper[64] = "";
+    for (int i = 0; i < n; i++)
+        upper[i] =
+            is_lower(identifier.p[i]) ? (char)(identifier.p[i] - 'a' + 'A') : identifier.p[i];
+    snprintf(f->text, sizeof f->text,
+        "{%.*s} is never filled in a shell string; use \"$MAILCALL_%.*s\"", n, identifier.p, n,
+        upper);
+}
+
+bool
+shell_fault(const char *shell, const struct strv *captures, struct fault *f)
+{
+    size_t at = 0;
+    struct span identifier;
+    while (next_identifier(shell, &at, &identifier)) {
+        f->offset = (size_t)(identifier.p - shell) - 1;
+        f->length = identifier.n + 2;
+        if (f->offset > 0 && shell[f->offset - 1] == '$')
+            continue; /* ${name} is the shell's own */
+        describe_shell_fault(identifier, is_field(identifier, captures), f);
+        return true;
+    }
+    return false;
+}
+
+/* What is open in a shell string: '"', '(' of any kind, '`'. Deeper than this is not looked at. */
+struct nesting {
+    char open[32];
+    size_t n;
+};
+
+static char
+innermost(const struct nesting *s)
+{
+    return s->n > 0 ? s->open[s->n - 1] : ' ';
+}
+
+static bool
+enter(struct nesting *s, char c)
+{
+    if (s->n == sizeof s->open)
+        return false;
+    s->open[s->n++] = c;
+    return true;
+}
+
+static bool
+toggle(struct nesting *s, char c)
+{
+    if (innermost(s) != c)
+        return enter(s, c);
+    s->n--;
+    return true;
+}
+
+/* How many bytes "$MAILCALL_NAME" or "${MAILCALL_NAME" has at p; 0 if it is something else. */
+static size_t
+variable_length(const char *p)
+{
+    if (p[0] != '$')
+        return 0;
+    size_t start = p[1] == '{' ? 2 : 1;
+    if (strncmp(p + start, "MAILCALL_", 9) != 0)
+        return 0;
+    return start + strspn(p + start, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+}
+
+static bool
+begins_comment(const char *text, size_t i)
+{
+    return text[i] == '#' && (i == 0 || strchr(" \t\n;&|(", text[i - 1]) != NULL);
+}
+
+/* The index of the last byte that the construct at `i` takes, outside double quotes. */
+static size_t
+skip_plain(const char *text, size_t i)
+{
+    if (text[i] == '\'') {
+        const char *end = strchr(text + i + 1, '\'');
+        return end != NULL ? (size_t)(end - text) : i;
+    }
+    if (begins_comment(text, i))
+        return i + strcspn(text + i, "\n") - 1;
+    return i;
+}
+
+/* Follows one character; false: what comes next cannot be judged. */
+static bool
+follow(struct nesting *s, const char *text, size_t *i)
+{
+    char c = text[*i];
+    bool quoted = innermost(s) == '"';
+    if (c == '\\') {
+        *i += text[*i + 1] != '\0';
+        return true;
+    }
+    if (c == '"' || c == '`')
+        return toggle(s, c);
+    if (quoted) {
+        bool command = c == '$' && text[*i + 1] == '(';
+        *i += command;
+        return !command || enter(s, '(');
+    }
+    if (c == '(')
+        return enter(s, '(');
+    if (c == ')' && innermost(s) == '(')
+        s->n--;
+    if (c == '<' && text[*i + 1] == '<')
+        return false;
+    *i = skip_plain(text, *i);
+    return true;
+}
+
+bool
+shell_unquoted(const char *shell, size_t from, struct fault *f)
+{
+    struct nesting s = {.n = 0};
+    for (size_t i = 0; shell[i] != '\0'; i++) {
+        size_t n = variable_length(shell + i);
+        if (n > 0 && i >= from && innermost(&s) != '"') {
+            bool brace = shell[i + 1] == '{';
+            f->offset = i;
+            f->length = n;
+            snprintf(f->text, sizeof f->text, "$%.*s is outside double quotes",
+                (int)(n - 1 - brace), shell + i + 1 + brace);
+            return true;
+        }
+        if (!follow(&s, shell, &i))
+            return false;
+    }
+    return false;
+}
