@@ -1,0 +1,56 @@
+/*
+ * watch: one mailbox watched: connects, pumps bytes between stream and session, spools what comes,
+ * waits and connects again.
+ * Never knows bytes of any protocol, rules, or hooks.
+ */
+#ifndef MAILCALL_WATCH_WATCH_H
+#define MAILCALL_WATCH_WATCH_H
+
+#include "base/err.h"
+#include "config/config.h"
+#include "imap/session.h"
+#include "net/tls.h"
+#include "rule/plan.h"
+#include "watch/credential.h"
+#include "watch/mail.h"
+
+struct watch;
+
+enum watch_state {
+    WATCH_UP,   /* the server accepted IDLE, or polling has begun */
+    WATCH_DOWN, /* not connected; will try again by itself */
+    WATCH_DEAD, /* not connected; will not try again: the login was refused */
+};
+
+struct watch_opts {
+    struct loop *loop;
+    const struct account *account;
+    struct credential *credential; /* shared by the account's mailboxes */
+    struct tls_trust *trust;
+    struct spool *spool;
+    const char *mailbox; /* UTF-8 */
+    const struct plan *plan;
+    enum session_fetch fetch;
+    struct list *dirty; /* watches with bytes to send put themselves on this list */
+    /* A new message, spooled; the callee's. Only queue it here. */
+    void (*on_mail)(void *arg, struct mail *mail);
+    /* The state changed; why is NULL when up. Only mark it here. */
+    void (*on_state)(void *arg, struct watch *w, enum watch_state state, const struct err *why);
+    void *arg;
+};
+
+/* Everything in opts is borrowed for the watch's life. Connects in the next turn. */
+struct watch *watch_new(const struct watch_opts *opts);
+void watch_free(struct watch *w); /* closes at once; NULL is fine */
+
+/* Writes what the session has to say and leaves the dirty list: the last thing of a turn. */
+void watch_flush(struct watch *w);
+/* The watch behind a link of the dirty list. */
+struct watch *watch_of_dirty(struct list *link);
+/* Takes no new mail from now on and says good-bye to the server. */
+void watch_stop(struct watch *w);
+/* Looks for mail now, or connects now. */
+void watch_check(struct watch *w);
+const char *watch_name(const struct watch *w); /* "account/mailbox", for the log */
+
+#endif
