@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: ISC */
+/* The table of subcommands, and the options that may stand before one. */
+#include "cmd.h"
+
+#include "base/suggest.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct command commands[] = {
+    {"run", cmd_run, "run [-n] [--in TARGET]... [-r RULE]...",
+        "run the configured rules (foreground)",
+        "  -n, --dry-run           match and print; execute nothing\n"
+        "      --in TARGET         only ACCOUNT or ACCOUNT/MAILBOX\n"
+        "  -r, --rule RULE         only this rule\n"
+        "Signals: TERM, INT end it (running hooks finish; twice: at once), USR1 looks for mail "
+        "now.\n"},
+    {"watch", cmd_watch, "watch URL [FILTER]... [OPTIONS] [-s SHELL-CMD | -- CMD ARG...]",
+        "run a command for each new mail, no configuration",
+        "URL: imaps://USER@HOST[:PORT][/MAILBOX], imap:// for STARTTLS. Without a command each "
+        "mail is\n"
+        "one line: received, account/mailbox, uid, from, subject.\n"
+        "  -s, --shell CMD         run by sh -c; the mail is in $MAILCALL_*, the message on stdin\n"
+        "  -o, --output FORMAT     print this instead: '{from}\\t{subject}'\n"
+        "      --stdin KIND        message (default), headers, none\n"
+        "  -N, --count N           end after N mails\n"
+        "  -t, --time-limit D      end after this long, with 124\n"
+        "      --timeout-hook D    stop the command after this long (5m)\n"
+        "      --exit-on-error     end with the command's status when it fails\n"
+        "Filters (regexes ignore case): --from --to --cc --addressed-to --reply-to --sender\n"
+        "  --recipient --subject --list-id --message-id --any-header REGEX, --header 'NAME: REGEX' "
+        "or\n"
+        "  NAME, --from-is ADDR, --from-domain DOMAIN, --larger SIZE, --smaller SIZE, --newer "
+        "AGE,\n"
+        "  --older AGE, --flag NAME; different ones all hold, the same one repeated is either;\n"
+        "  --not-X is the opposite of --X.\n"
+        "Secret: --password-command CMD, --token-command CMD, --password-file FILE (- is stdin),\n"
+        "  $CREDENTIALS_DIRECTORY/HOST, ~/.netrc, else it asks on the terminal.\n"
+        "Trust: --tls-ca-file FILE, --tls-fingerprint sha256:HEX.\n"},
+    {"check", cmd_check, "check [FILE]", "say what is wrong with a configuration", ""},
+    {"help", cmd_help, "help [COMMAND | exit-codes | fields]", "this text", ""},
+    {0},
+};
+
+const struct command *
+command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name != NULL; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+static int
+refuse_command(const char *name)
+{
+    struct strv names = {0};
+    for (const struct command *c = commands; c->name != NULL; c++)
+        strv_add(&names, c->name);
+    const char *near = suggest(name, &names);
+    int status = near != NULL
+                     ? usage_error(NULL, "unknown command '%s'; did you mean '%s'?", name, near)
+                     : usage_error(NULL, "unknown command '%s'", name);
+    strv_free(&names);
+    return status;
+}
+
+/* Options before the subcommand. Returns the subcommand's place in argv; 0: it is over, *status. */
+static int
+leading(struct globals *g, int argc, char **argv, int *status)
+{
+    int i = 1;
+    *status = EXIT_OK;
+    while (i < argc && argv[i][0] == '-') {
+        if (strcmp(argv[i], "--version") == 0) {
+            puts("mailcall " MAILCALL_VERSION);
+            return 0;
+        }
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            *status = cmd_help(g, 1, argv);
+            return 0;
+        }
+        if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--verbose") == 0) {
+            g->verbosity++;
+        } else if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--quiet") == 0) {
+            g->verbosity--;
+        } else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) &&
+                   i + 1 < argc) {
+            g->config = argv[++i];
+        } else {
+            *status = usage_error(NULL, "unknown option '%s'", argv[i]);
+            return 0;
+        }
+        i++;
+    }
+    if (i == argc) {
+        *status = usage_error(NULL, "which command?");
+        return 0;
+    }
+    return i;
+}
+
+/* A descriptor 0, 1 or 2 that is closed would be given to a connection, and then be written to. */
+static void
+keep_standard_descriptors(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd >= 0)
+        close(fd);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct globals g = {0};
+    int status;
+    keep_standard_descriptors();
+    int at = leading(&g, argc, argv, &status);
+    if (at == 0)
+        return status;
+    const struct command *c = command_find(argv[at]);
+    if (c == NULL)
+        return refuse_command(argv[at]);
+    return c->main(&g, argc - at, argv + at);
+}

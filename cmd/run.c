@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/* mailcall run: the configured rules, in the foreground, until a signal. */
+#include "cmd.h"
+
+#include "base/mem.h"
+#include "base/suggest.h"
+#include "config/config.h"
+#include "watch/daemon.h"
+#include "watch/outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct run_args {
+    bool dry_run;
+    struct strv targets;
+    struct strv rules;
+};
+
+/* Returns 0, or the exit code plus one when there is nothing more to do. */
+static int
+parse(struct globals *g, int argc, char **argv, struct run_args *args)
+{
+    static const struct option longs[] = {
+        {"dry-run", no_argument, NULL, 'n'},
+        {"in", required_argument, NULL, 'i'},
+        {"rule", required_argument, NULL, 'r'},
+        {"once", no_argument, NULL, 'o'},
+        {0},
+    };
+    struct options o;
+    options_init(&o, g, argc, argv, longs, "nr:");
+    int c;
+    while ((c = options_next(&o)) != -1) {
+        if (c == 'n')
+            args->dry_run = true;
+        else if (c == 'i')
+            strv_add(&args->targets, optarg);
+        else if (c == 'r')
+            strv_add(&args->rules, optarg);
+        else
+            options_refuse(&o, "--once is not supported yet");
+    }
+    options_free(&o);
+    if (o.over)
+        return o.status + 1;
+    if (optind < argc)
+        return usage_error("run", "unexpected argument '%s'", argv[optind]) + 1;
+    return 0;
+}
+
+/* -r: only these rules; the rest is switched off before anything starts. */
+static int
+keep_rules(struct config *c, const struct strv *wanted, struct err *e)
+{
+    struct strv known = {0};
+    int result = 0;
+    for (size_t i = 0; i < c->rules.n; i++) {
+        strv_add(&known, c->rules.v[i].name);
+        if (wanted->n > 0 && !strv_has(wanted, c->rules.v[i].name))
+            c->rules.v[i].enabled = false;
+    }
+    for (size_t i = 0; i < wanted->n && result == 0; i++) {
+        if (strv_has(&known, wanted->v[i]))
+            continue;
+        const char *near = suggest(wanted->v[i], &known);
+        result = err_set(e, ERR_USAGE,
+            near != NULL ? "run: no rule '%s'; did you mean '%s'?" : "run: no rule '%s'",
+            wanted->v[i], near);
+    }
+    strv_free(&known);
+    return result;
+}
+
+/* Mail is written by strangers, and hooks act on it: not with root's rights by accident. */
+static int
+refuse_root(const struct config *c, struct err *e)
+{
+    if (geteuid() != 0 || c->allow_root)
+        return 0;
+    return err_set(e, ERR_CONFIG,
+        "run: hooks would run as root; start it as a user, or write daemon: { allow_root: true }");
+}
+
+static void
+on_letter(void *arg, const struct letter *letter, const struct mail *mail)
+{
+    (void)arg;
+    struct buf line = {0};
+    outcome_plan_line(&line, letter, mail);
+    printf("%s\n", buf_str(&line));
+    fflush(stdout);
+    buf_free(&line);
+}
+
+static int
+watch_all(const struct config *c, const struct run_args *args, struct err *e)
+{
+    char *spool = path_spool(e);
+    if (spool == NULL)
+        return fail(e);
+    struct daemon_opts opts = {
+        .config = c,
+        .spool = spool,
+        .on_letter = args->dry_run ? on_letter : NULL,
+        .only = &args->targets,
+    };
+    struct daemon *d = daemon_new(&opts, e);
+    int status = EXIT_OK;
+    if (d == NULL || daemon_run(d, e) == DAEMON_FAILED)
+        status = fail(e);
+    daemon_free(d);
+    free(spool);
+    return status;
+}
+
+static int
+load_and_watch(struct globals *g, const struct run_args *args)
+{
+    struct err e = {0};
+    struct config *c = config_open(g, &e);
+    if (c == NULL)
+        return exit_code(e.kind);
+    int status;
+    if (keep_rules(c, &args->rules, &e) != 0 || (!args->dry_run && refuse_root(c, &e) != 0))
+        status = fail(&e);
+    else
+        status = watch_all(c, args, &e);
+    config_free(c);
+    return status;
+}
+
+int
+cmd_run(struct globals *g, int argc, char **argv)
+{
+    struct run_args args = {0};
+    int over = parse(g, argc, argv, &args);
+    options_log(g);
+    int status = over != 0 ? over - 1 : load_and_watch(g, &args);
+    strv_free(&args.targets);
+    strv_free(&args.rules);
+    return status;
+}
