@@ -267,6 +267,34 @@ set_secret_plain(struct scope *s, const struct node *value)
         scope_error_at(s, s->key_at, "this file belongs to another user");
 }
 
+/* RFC 2177 lets a server drop an IDLE after 30 minutes; nobody is served by more than one a second. */
+static void
+set_interval(struct scope *s, const struct node *value, uint64_t *ms)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 29 * 60 * 1000 };
+    uint64_t n;
+    if (!scope_duration(s, value, &n))
+        return;
+    if (n < LEAST_MS || n > MOST_MS)
+        scope_error(s, value, "'%.60s' is not between 1s and 29m", value->text);
+    else
+        *ms = n;
+}
+
+static void
+set_keepalive(struct scope *s, const struct node *value)
+{
+    struct login *l = s->target;
+    set_interval(s, value, &l->account->keepalive_ms);
+}
+
+static void
+set_poll(struct scope *s, const struct node *value)
+{
+    struct login *l = s->target;
+    set_interval(s, value, &l->account->poll_ms);
+}
+
 static const struct key account_keys[] = {
     {"url", NODE_TEXT, 0, set_url, 0},
     {"host", NODE_TEXT, 0, set_host, 0},
@@ -285,9 +313,9 @@ static const struct key account_keys[] = {
     {"password_keyring", 0, KEY_LATER, NULL, 0},
     {"first_run", 0, KEY_LATER, NULL, 0},
     {"trust_auth_results", 0, KEY_LATER, NULL, 0},
-    {"poll", 0, KEY_LATER, NULL, 0},
+    {"keepalive", NODE_TEXT, 0, set_keepalive, 0},
+    {"poll", NODE_TEXT, 0, set_poll, 0},
     {"max_connections", 0, KEY_LATER, NULL, 0},
-    {"keepalive", 0, KEY_LATER, NULL, 0},
 };
 
 static bool

@@ -361,23 +361,29 @@ end_with(struct daemon *d, enum daemon_end end, const struct err *why)
     daemon_stop(d);
 }
 
+/* Its other mailboxes are stopped in this turn; said once, and by whoever ends if that is us. */
 static void
-on_state(void *arg, struct watch *w, enum watch_state state, const struct err *why)
+account_died(struct post *post, const struct err *why, bool ending)
+{
+    if (!post->dead && !ending)
+        log_error("%s: %s; this account stops until mailcall is started again", post->account->name,
+            why->text);
+    post->dead = true;
+}
+
+static bool
+on_state(void *arg, enum watch_state state, const struct err *why)
 {
     struct box *box = arg;
     struct daemon *d = box->daemon;
-    if (state == WATCH_UP) {
+    bool ends = d->opts.fail_first && state != WATCH_UP && (!d->was_up || state == WATCH_DEAD);
+    if (state == WATCH_UP)
         d->was_up = true;
-        return;
-    }
-    if (state == WATCH_DEAD && !box->post->dead) {
-        box->post->dead = true;
-        log_error("%s: %s; this account stops until mailcall is started again",
-            box->post->account->name, why->text);
-    }
-    (void)w;
-    if (d->opts.fail_first && (!d->was_up || state == WATCH_DEAD))
+    if (state == WATCH_DEAD)
+        account_died(box->post, why, ends);
+    if (ends)
         end_with(d, DAEMON_FAILED, why);
+    return !ends;
 }
 
 static bool

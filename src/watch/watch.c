@@ -19,7 +19,7 @@
 
 enum {
     RENEW_MS = 5 * 60 * 1000,
-    POLL_MS = 60 * 1000,
+    POLL_MS = 2 * 60 * 1000,
     MAILBOX_RETRY_MS = 5 * 60 * 1000, /* a mailbox that is not there: it may be made later */
 };
 static const uint64_t message_max = (uint64_t)1 << 30;
@@ -93,14 +93,11 @@ lost(struct watch *w, const struct err *lost_why, uint64_t asked_ms)
         return;
     if (why.kind == ERR_AUTH && !dead)
         dead = !credential_refused(w->opts.credential, w->credential_round);
-    if (dead) {
-        w->opts.on_state(w->opts.arg, w, WATCH_DEAD, &why);
+    if (!w->opts.on_state(w->opts.arg, dead ? WATCH_DEAD : WATCH_DOWN, &why) || dead)
         return;
-    }
     uint64_t delay = delay_after(w, &why, asked_ms);
     say_lost(w, &why, delay);
     loop_timer_set(w->opts.loop, &w->timer, clock_ms() + delay);
-    w->opts.on_state(w->opts.arg, w, WATCH_DOWN, &why);
 }
 
 /* --- messages --- */
@@ -171,7 +168,7 @@ say_up(struct watch *w)
     w->up_since = clock_ms();
     w->last_error[0] = '\0';
     log_info("%s: watching", w->name);
-    w->opts.on_state(w->opts.arg, w, WATCH_UP, NULL);
+    w->opts.on_state(w->opts.arg, WATCH_UP, NULL);
 }
 
 /* Returns 0, or -1 when the connection is gone and w must not be pumped on. */
@@ -362,8 +359,8 @@ watch_new(const struct watch_opts *opts)
         .starttls = a->net.tls == STREAM_STARTTLS,
         .mailbox = opts->mailbox,
         .fetch = opts->fetch,
-        .renew_ms = RENEW_MS,
-        .poll_ms = POLL_MS,
+        .renew_ms = a->keepalive_ms > 0 ? a->keepalive_ms : RENEW_MS,
+        .poll_ms = a->poll_ms > 0 ? a->poll_ms : POLL_MS,
         .literal_max = message_max,
         .client_version = MAILCALL_VERSION,
     };

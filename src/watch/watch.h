@@ -34,8 +34,8 @@ struct watch_opts {
     struct list *dirty; /* watches with bytes to send put themselves on this list */
     /* A new message, spooled; the callee's. Only queue it here. */
     void (*on_mail)(void *arg, struct mail *mail);
-    /* The state changed; why is NULL when up. Only mark it here. */
-    void (*on_state)(void *arg, struct watch *w, enum watch_state state, const struct err *why);
+    /* The state changed; why is NULL when up. Only mark it here. False: do not try again. */
+    bool (*on_state)(void *arg, enum watch_state state, const struct err *why);
     void *arg;
 };
 

@@ -90,10 +90,10 @@ class Server:
         with self.lock:
             return [c for c in self.connections if c.idle_tag and not c.over]
 
-    def deliver(self, message: bytes, mailbox: str = "INBOX") -> int:
+    def deliver(self, message: bytes, mailbox: str = "INBOX", announce: bool = True) -> int:
         with self.lock:
             uid = self.mailboxes[mailbox].add(message)
-            for connection in self.idling:
+            for connection in self.idling if announce else []:
                 if connection.selected is self.mailboxes[mailbox]:
                     connection.call(connection.tell_news)
             return uid

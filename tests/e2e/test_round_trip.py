@@ -33,7 +33,7 @@ def test_one_write_and_one_round_trip_from_exists_to_hook(home, server):
         writes = [data for who, data in minutes if who == "C"]
         assert len(writes) == 1, writes
         assert re.fullmatch(
-            rb"DONE\r\n(\S+) UID FETCH %d:\* \([^)]*BODY\.PEEK\[\][^)]*\)\r\n(\S+) IDLE\r\n"
+            rb"DONE\r\n(\S+) UID FETCH %d:4294967295 \([^)]*BODY\.PEEK\[\][^)]*\)\r\n(\S+) IDLE\r\n"
             % (number + 1), writes[0]), writes[0]
 
 
@@ -102,3 +102,21 @@ def test_termination_says_good_bye(home, server):
     program.stop()
     wait_for(lambda: s.last.over, "the connection to end")
     assert s.commands("LOGOUT") == 1
+
+
+def test_a_renewal_is_the_same_single_write(home, server):
+    """It keeps the connection, proves it alive, and finds the mail that was never announced."""
+    s = server()
+    program = start(home, s, keepalive="1s")
+    connection = s.last
+    s.deliver(mail("silent"), announce=False)
+    [record] = home.wait_records(1, program)
+    assert record["SUBJECT"] == "silent"
+    wait_for(lambda: sum(who == "C" and data.startswith(b"DONE") for who, data
+                         in connection.minutes) >= 3, "three renewals")
+    writes = [data for who, data in connection.minutes if who == "C" and b"IDLE" in data]
+    for data in writes[1:]:
+        assert re.fullmatch(rb"DONE\r\n\S+ UID FETCH [12]:4294967295 \([^)]*\)\r\n\S+ IDLE\r\n",
+                            data), data
+    assert len(s.connections) == 1
+    assert home.count() == 1

@@ -271,6 +271,20 @@ def test_a_slow_server_is_waited_for(home, server):
     assert record["SUBJECT"] == "drop by drop"
 
 
+def test_a_server_that_falls_silent_is_left(home, server):
+    """15 s for the answer to DONE, then the next connection: no mail waits longer than that."""
+    s = server()
+    program = start(home, s)
+    idle(s, program)
+    s.on["DONE"] = lambda connection, tag, _: connection.stall()
+    s.deliver(mail("unheard"))
+    wait_for(lambda: s.commands("DONE") == 1, "DONE", alive=program.assert_alive)
+    del s.on["DONE"]
+    [record] = home.wait_records(1, program, seconds=60)
+    assert record["SUBJECT"] == "unheard"
+    assert len(s.connections) == 2
+
+
 def test_many_mailboxes_of_one_account(home, server):
     s = server()
     names = [f"box{number}" for number in range(20)]
