@@ -187,19 +187,10 @@ set_option(struct watch_args *a, int c, const char *value, struct err *e)
 static int
 set_target(struct watch_args *a, const char *url, struct err *e)
 {
-    struct account parsed = {0};
     char *mailbox = NULL;
-    if (config_url(url, &parsed, &mailbox, e) != 0) {
-        account_free(&parsed);
+    if (config_url(url, &a->account, &mailbox, e) != 0)
         return -1;
-    }
-    struct account *to = &a->account;
-    to->user = parsed.user;
-    to->net.host = parsed.net.host;
-    to->net.port = parsed.net.port;
-    to->net.tls = parsed.net.tls;
-    to->name = xstrdup(to->net.host);
-    strv_take(&to->mailboxes, mailbox != NULL ? mailbox : xstrdup("INBOX"));
+    strv_take(&a->account.mailboxes, mailbox != NULL ? mailbox : xstrdup("INBOX"));
     return 0;
 }
 
