@@ -83,9 +83,9 @@ demo:
 
 lint:
 	@sh tests/packages lint
-	clang-format --dry-run --Werror $(SRC) $(CMD) $(UNIT) $(FUZZ) $(wildcard src/*/*.h cmd/*.h)
+	@clang-format --dry-run --Werror $(SRC) $(CMD) $(UNIT) $(FUZZ) $(wildcard src/*/*.h cmd/*.h)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-lint CFLAGS="-O2 -Werror" all $(UNIT_BIN:$(BUILD)/%=$(BUILD)-lint/%)
-	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Isrc --enable=warning,portability \
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Isrc --enable=warning,portability \
 		--suppress=missingIncludeSystem $(SRC) $(CMD)
 	shellcheck hooks/* tests/packages tests/run tests/demo .ci/run
 
@@ -102,7 +102,7 @@ fuzz:
 fuzz-run: $(FUZZ:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 	@for f in $^; do corpus=$(BUILD)/corpus/$$(basename $$f); mkdir -p $$corpus; \
 		echo "  FUZZ  $$f $(FUZZ_SECONDS)s"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/ -verbosity=0 \
 			$$corpus tests/fuzz/corpus/$$(basename $$f) || exit 1; done
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ARCHIVE)

@@ -207,9 +207,9 @@ close_rule(struct watch_args *a, struct err *e)
         if (group == NULL)
             continue;
         if (i >= N_FILTERS) {
-            struct cond *not = cond_new(COND_NOT);
-            cond_add(not, group);
-            group = not ;
+            struct cond *opposite = cond_new(COND_NOT);
+            cond_add(opposite, group);
+            group = opposite;
         }
         cond_add(a->rule.match, group);
         a->group[i] = NULL;

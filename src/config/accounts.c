@@ -267,7 +267,7 @@ set_secret_plain(struct scope *s, const struct node *value)
         scope_error_at(s, s->key_at, "this file belongs to another user");
 }
 
-/* RFC 2177 lets a server drop an IDLE after 30 minutes; nobody is served by more than one a second. */
+/* RFC 2177: a server may drop an IDLE after 30 minutes. */
 static void
 set_interval(struct scope *s, const struct node *value, uint64_t *ms)
 {

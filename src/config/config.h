@@ -33,8 +33,9 @@ struct account {
     struct stream_opts net;
     struct secret_opts secret;
     struct strv mailboxes; /* UTF-8, at least one */
-    uint64_t keepalive_ms; /* IDLE is renewed, and mail looked for, at least this often; 0 = default */
-    uint64_t poll_ms;      /* the same where the server has no IDLE; 0 = default */
+    uint64_t
+        keepalive_ms; /* IDLE is renewed, and mail looked for, at least this often; 0 = default */
+    uint64_t poll_ms; /* the same where the server has no IDLE; 0 = default */
 };
 
 struct config {
