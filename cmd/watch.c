@@ -7,8 +7,8 @@
 #include "cmd.h"
 
 #include "base/mem.h"
-#include "base/rfc3339.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "config/config.h"
 #include "hook/fields.h"
 #include "sys/log.h"
@@ -346,12 +346,20 @@ print_tsv(const struct letter *l, const struct mail *mail)
         (unsigned)mail->meta.uid, shown(l, "FROM"), shown(l, "SUBJECT"));
 }
 
+/* For eyes: nothing that reorders or hides text on a terminal. */
 static void
 print_columns(const struct letter *l)
 {
     const char *name = fields_get(&l->fields, "FROM_NAME");
-    printf("%-20s  %-24.40s  %s\n", shown(l, "RECEIVED"), name[0] != '\0' ? name : shown(l, "FROM"),
-        shown(l, "SUBJECT"));
+    const char *columns[] = {
+        shown(l, "RECEIVED"), name[0] != '\0' ? name : shown(l, "FROM"), shown(l, "SUBJECT")};
+    static const char *const formats[] = {"%-20s  ", "%-24s  ", "%s\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct buf visible = {0};
+        utf8_visible(&visible, span_str(columns[i]));
+        printf(formats[i], buf_str(&visible));
+        buf_free(&visible);
+    }
 }
 
 /* \t \n \\ as in printf(1), placeholders as everywhere. */
