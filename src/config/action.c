@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Setters of struct hook_opts. `defaults:` and rules share them: a rule starts as a copy of the
- * defaults, and each setter replaces what was there, except `env`, which is merged by name. */
+/* Setters of struct hook_opts, and of `retry` beside it. `defaults:` and rules share them: a rule
+ * starts as a copy of the defaults, and each setter replaces what was there, except `env`, which is
+ * merged by name. */
 #include "config/action.h"
 
 #include "base/mem.h"
+#include "config/repeat.h"
 #include "config/template.h"
 
 #include <stdlib.h>
@@ -157,6 +159,13 @@ void
 action_set_kill_after(struct scope *s, const struct node *value)
 {
     set_period(s, value, 0, &hook_of(s)->kill_after_ms);
+}
+
+void
+action_set_retry(struct scope *s, const struct node *value)
+{
+    const struct draft *d = s->target;
+    repeat_read(s, value, d->retry);
 }
 
 void

@@ -31,10 +31,13 @@ config_free(struct config *c)
         return;
     for (size_t i = 0; i < c->n_accounts; i++)
         account_free(&c->accounts[i]);
-    for (size_t i = 0; i < c->rules.n; i++)
+    for (size_t i = 0; i < c->rules.n; i++) {
         hook_opts_free(&c->hooks[i]);
+        retry_opts_free(&c->retries[i]);
+    }
     free(c->accounts);
     free(c->hooks);
+    free(c->retries);
     ruleset_free(&c->rules);
     strv_free(&c->secrets);
     free(c);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "hook/letter.h"
+#include "job/retry.h"
 #include "net/stream.h"
 #include "rule/rule.h"
 
@@ -42,7 +43,8 @@ struct config {
     struct account *accounts;
     size_t n_accounts;
     struct ruleset rules;
-    struct hook_opts *hooks; /* hooks[i] belongs to rules.v[i] */
+    struct hook_opts *hooks;    /* hooks[i] belongs to rules.v[i] */
+    struct retry_opts *retries; /* retries[i] belongs to rules.v[i] */
     /* names scrubbed from the environment of hooks: each password_env, and the fixed ones */
     struct strv secrets;
     bool allow_root; /* daemon: allow_root */

@@ -35,7 +35,8 @@ struct load {
     size_t n_docs;
     bool in_memory;
     struct account_index accounts;
-    struct hook_opts defaults;
+    struct hook_opts hook_defaults;
+    struct retry_opts retry_defaults;
 };
 
 static struct document *
@@ -209,11 +210,12 @@ read_process(struct load *l)
     struct scope s = {.report = l->report, .label = "daemon", .target = l->config};
     if (d->daemon != NULL)
         SCHEMA_READ(&s, daemon_keys, d->daemon);
-    action_defaults(&l->defaults);
+    action_defaults(&l->hook_defaults);
+    retry_default(&l->retry_defaults);
     if (strcmp(d->source->name, "-") != 0)
-        strv_addf(&l->defaults.path, "%s/hooks", d->source->folder);
+        strv_addf(&l->hook_defaults.path, "%s/hooks", d->source->folder);
     if (d->defaults != NULL)
-        defaults_read(l->report, d->defaults, &l->defaults);
+        defaults_read(l->report, d->defaults, &l->hook_defaults, &l->retry_defaults);
 }
 
 /* A name and where it stands, for finding doubles. */
@@ -297,13 +299,20 @@ read_rules(struct load *l)
     size_t room = count_rules(l);
     c->rules.v = xcalloc(room + 1, sizeof *c->rules.v);
     c->hooks = xcalloc(room + 1, sizeof *c->hooks);
+    c->retries = xcalloc(room + 1, sizeof *c->retries);
     struct named *names = xcalloc(room + 1, sizeof *names);
     for (size_t i = 0; i < l->n_docs; i++) {
         const struct node *list = l->docs[i].rules;
         if (list == NULL)
             continue;
         struct rules_room to = {
-            &l->accounts, &l->defaults, c->rules.v + c->rules.n, c->hooks + c->rules.n};
+            .accounts = &l->accounts,
+            .hook_defaults = &l->hook_defaults,
+            .retry_defaults = &l->retry_defaults,
+            .rules = c->rules.v + c->rules.n,
+            .hooks = c->hooks + c->rules.n,
+            .retries = c->retries + c->rules.n,
+        };
         rules_read(l->report, list, &to);
         for (size_t k = 0; k < list->n; k++, c->rules.n++)
             names[c->rules.n] =
@@ -353,7 +362,8 @@ load_free(struct load *l)
     }
     free(l->docs);
     free(l->accounts.v);
-    hook_opts_free(&l->defaults);
+    hook_opts_free(&l->hook_defaults);
+    retry_opts_free(&l->retry_defaults);
 }
 
 static struct config *

@@ -9,6 +9,7 @@
 #include "config/action.h"
 #include "config/captures.h"
 #include "config/cond.h"
+#include "config/repeat.h"
 #include "rule/plan.h"
 
 #include <stdlib.h>
@@ -83,9 +84,10 @@ static const struct key rule_keys[] = {
 static const struct key defaults_keys[] = {ACTION_KEYS};
 
 void
-defaults_read(struct report *report, const struct node *map, struct hook_opts *hook)
+defaults_read(
+    struct report *report, const struct node *map, struct hook_opts *hook, struct retry_opts *retry)
 {
-    struct draft d = {.hook = hook};
+    struct draft d = {.hook = hook, .retry = retry};
     struct scope s = {.report = report, .label = "defaults", .target = &d};
     SCHEMA_READ(&s, defaults_keys, map);
 }
@@ -242,9 +244,11 @@ rules_read(struct report *report, const struct node *list, const struct rules_ro
     for (size_t i = 0; i < list->n; i++) {
         const struct node *map = list->item[i];
         char *label = rule_label(map, i);
-        struct draft d = {.hook = &room->hooks[i], .rule = &room->rules[i]};
+        struct draft d = {
+            .hook = &room->hooks[i], .retry = &room->retries[i], .rule = &room->rules[i]};
         struct scope s = {.report = report, .label = label, .target = &d};
-        action_copy(d.hook, room->defaults);
+        action_copy(d.hook, room->hook_defaults);
+        repeat_copy(d.retry, room->retry_defaults);
         d.rule->enabled = true;
         d.rule->where = xasprintf("%s:%u", map->at.source->name, map->at.line);
         read_rule(&s, map, room, &d);

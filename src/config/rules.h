@@ -7,14 +7,18 @@
 
 #include "config/accounts.h"
 
-/* `defaults:` over what is already in *hook. */
-void defaults_read(struct report *report, const struct node *map, struct hook_opts *hook);
-/* Reads each rule of the list into rules[i] and hooks[i], which start as copies of `defaults`. */
+/* `defaults:` over what is already in *hook and *retry. */
+void defaults_read(struct report *report, const struct node *map, struct hook_opts *hook,
+    struct retry_opts *retry);
+/* Reads each rule of the list into rules[i], hooks[i] and retries[i]; the last two start as copies
+ * of the defaults. */
 struct rules_room {
     const struct account_index *accounts;
-    const struct hook_opts *defaults;
+    const struct hook_opts *hook_defaults;
+    const struct retry_opts *retry_defaults;
     struct rule *rules;
     struct hook_opts *hooks;
+    struct retry_opts *retries;
 };
 void rules_read(struct report *report, const struct node *list, const struct rules_room *room);
 

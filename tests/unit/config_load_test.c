@@ -159,6 +159,14 @@ rules_inherit_defaults_and_merge_env(void **state)
 }
 
 static void
+assert_retry(const struct retry_opts *o, unsigned attempts, uint64_t backoff_s, uint64_t most_s)
+{
+    assert_int_equal(o->attempts, attempts);
+    assert_int_equal(o->backoff_ms, backoff_s * 1000);
+    assert_int_equal(o->max_backoff_ms, most_s * 1000);
+}
+
+static void
 without_defaults_the_manual_holds(void **state)
 {
     (void)state;
@@ -177,6 +185,45 @@ without_defaults_the_manual_holds(void **state)
     assert_false(c->allow_root);
     assert_null(c->rules.v[0].match);
     assert_int_equal(c->rules.v[0].in.n, 0);
+    assert_retry(&c->retries[0], 6, 30, 3600);
+    assert_false(c->retries[0].any);
+    assert_int_equal(c->retries[0].n_codes, 2);
+    assert_int_equal(c->retries[0].codes[0], 75);
+    assert_int_equal(c->retries[0].codes[1], 111);
+    config_free(c);
+}
+
+static void
+retry_of_a_rule_replaces_all_that_the_defaults_say(void **state)
+{
+    (void)state;
+    struct config *c = parse("rules:\n"
+                             "  - run: a\n"
+                             "  - { run: b, retry: none }\n"
+                             "  - { run: c, retry: { attempts: 2, codes: [1, 255] } }\n"
+                             "  - { run: d, retry: { codes: any, max_backoff: 1m } }\n"
+                             "  - { run: e, retry: { backoff: 1m30s, codes: [] } }\n"
+                             "  - { run: f, retry: { codes: 3 } }\n"
+                             "defaults: { retry: { attempts: 9, backoff: 2s, max_backoff: 3s,\n"
+                             "                     codes: [7] } }\n" ACCOUNT);
+    const struct retry_opts *o = c->retries;
+    assert_retry(&o[0], 9, 2, 3);
+    assert_int_equal(o[0].n_codes, 1);
+    assert_int_equal(o[0].codes[0], 7);
+    assert_int_equal(o[1].attempts, 1);
+    assert_retry(&o[2], 2, 30, 3600);
+    assert_false(o[2].any);
+    assert_int_equal(o[2].n_codes, 2);
+    assert_int_equal(o[2].codes[0], 1);
+    assert_int_equal(o[2].codes[1], 255);
+    assert_retry(&o[3], 6, 30, 60);
+    assert_true(o[3].any);
+    assert_int_equal(o[3].n_codes, 0);
+    assert_retry(&o[4], 6, 90, 3600);
+    assert_false(o[4].any);
+    assert_int_equal(o[4].n_codes, 0);
+    assert_int_equal(o[5].n_codes, 1);
+    assert_int_equal(o[5].codes[0], 3);
     config_free(c);
 }
 
@@ -518,6 +565,7 @@ main(void)
         cmocka_unit_test(an_account_is_as_it_was_written),
         cmocka_unit_test(rules_inherit_defaults_and_merge_env),
         cmocka_unit_test(without_defaults_the_manual_holds),
+        cmocka_unit_test(retry_of_a_rule_replaces_all_that_the_defaults_say),
         cmocka_unit_test(conditions_become_a_tree),
         cmocka_unit_test(nameless_rules_are_called_by_their_content),
         cmocka_unit_test(secrets_are_named_for_scrubbing),
