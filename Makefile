@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 60
 VERSION := 0.1.0
 
 ROOMS := base imap mail rule hook job sort sys net config watch
-LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0
+LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0 sqlite3
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wno-format-nonliteral

@@ -9,6 +9,7 @@
 #include "job/spool.h"
 
 #include "base/mem.h"
+#include "sys/folder.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -50,45 +51,6 @@ struct spool_file {
 };
 
 /* --- the folder --- */
-
-static int
-make_folders(const char *path, struct err *e)
-{
-    char *part = xstrdup(path);
-    size_t length = strlen(path);
-    int rc = 0;
-    for (size_t i = 1; rc == 0 && i <= length; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST)
-            rc = err_sys(e, ERR_CREATE, errno, "%s", part);
-        part[i] = path[i];
-    }
-    free(part);
-    return rc;
-}
-
-static int
-open_parent(const char *parent, struct err *e)
-{
-    if (make_folders(parent, e) < 0)
-        return -1;
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        err_sys(e, ERR_CREATE, errno, "%s", parent);
-    } else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        err_set(e, ERR_CREATE, "%s: others can write to it; chmod go-w", parent);
-    } else if (st.st_uid != geteuid() && st.st_uid != 0) {
-        err_set(e, ERR_CREATE, "%s: belongs to somebody else", parent);
-    } else {
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
 
 /* Removes the plain files directly inside. */
 static void
@@ -177,7 +139,7 @@ spool_open(const char *parent, struct err *e)
 {
     struct spool *s = xcalloc(1, sizeof *s);
     s->folder = -1;
-    s->parent = open_parent(parent, e);
+    s->parent = folder_open(parent, e);
     char *absolute = s->parent >= 0 ? realpath(parent, NULL) : NULL;
     if (s->parent >= 0 && absolute == NULL)
         err_sys(e, ERR_CREATE, errno, "%s", parent);
