@@ -88,6 +88,8 @@ struct config;
 /* Finds and loads the configuration; prints what is wrong with it. NULL with e->kind. */
 struct config *config_open(const struct globals *g, struct err *e);
 
+/* The folder for what outlives a run, not made yet; the caller frees. NULL with *e. */
+char *path_state(struct err *e);
 /* The folder for messages on their way, made if missing; the caller frees. NULL with *e. */
 char *path_spool(struct err *e);
 

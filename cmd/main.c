@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 const struct command commands[] = {
-    {"run", cmd_run, "run [-n] [--in TARGET]... [-r RULE]...",
+    {"run", cmd_run, "run [--once] [-n] [--in TARGET]... [-r RULE]...",
         "run the configured rules (foreground)",
+        "      --once              what came since the last time, then end: 0 all done, 75 "
+        "something is\n"
+        "                          owed or out of reach, 1 a hook failed\n"
         "  -n, --dry-run           match and print; execute nothing\n"
         "      --in TARGET         only ACCOUNT or ACCOUNT/MAILBOX\n"
         "  -r, --rule RULE         only this rule\n"
@@ -28,6 +31,7 @@ const struct command commands[] = {
         "  -N, --count N           end after N mails\n"
         "  -t, --time-limit D      end after this long, with 124\n"
         "      --timeout-hook D    stop the command after this long (5m)\n"
+        "      --retry N           try a command that fails for now (75, 111, a timeout) again\n"
         "      --exit-on-error     end with the command's status when it fails\n"
         "Filters (regexes ignore case): --from --to --cc --addressed-to --reply-to --sender\n"
         "  --recipient --subject --list-id --message-id --any-header REGEX, --header 'NAME: REGEX' "

@@ -42,6 +42,24 @@ absolute(const char *variable)
 }
 
 char *
+path_state(struct err *e)
+{
+    const char *base;
+    char *path;
+    if ((base = absolute("STATE_DIRECTORY")) != NULL) {
+        path = xstrndup(base, strcspn(base, ":")); /* systemd lists several with colons */
+    } else if ((base = absolute("XDG_STATE_HOME")) != NULL) {
+        path = xasprintf("%s/mailcall", base);
+    } else if ((base = absolute("HOME")) != NULL) {
+        path = xasprintf("%s/.local/state/mailcall", base);
+    } else {
+        err_set(e, ERR_CREATE, "no folder for what must outlive us: set XDG_STATE_HOME or HOME");
+        return NULL;
+    }
+    return path;
+}
+
+char *
 path_spool(struct err *e)
 {
     const char *base;

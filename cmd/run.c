@@ -14,6 +14,7 @@
 
 struct run_args {
     bool dry_run;
+    bool once;
     struct strv targets;
     struct strv rules;
 };
@@ -40,7 +41,7 @@ parse(struct globals *g, int argc, char **argv, struct run_args *args)
         else if (c == 'r')
             strv_add(&args->rules, optarg);
         else
-            options_refuse(&o, "--once is not supported yet");
+            args->once = true;
     }
     options_free(&o);
     if (o.over)
@@ -94,24 +95,46 @@ on_letter(void *arg, const struct letter *letter, const struct mail *mail)
     buf_free(&line);
 }
 
+/* 75 is what a timer or cron should read as "again later". */
+static int
+status_of(struct daemon *d, enum daemon_end end, bool once, const struct err *e)
+{
+    struct work_tally tally = daemon_tally(d);
+    if (end == DAEMON_FAILED && once)
+        return e->kind == ERR_AUTH ? exit_code(ERR_AUTH) : exit_code(ERR_AGAIN);
+    if (end == DAEMON_FAILED)
+        return fail(e);
+    if (!once)
+        return EXIT_OK;
+    return tally.failed > 0 ? EXIT_NO : tally.left > 0 ? exit_code(ERR_AGAIN) : EXIT_OK;
+}
+
+static int
+watch_in(const struct config *c, const struct run_args *args, const char *spool, const char *state)
+{
+    struct err e = {0};
+    struct daemon_opts opts = {
+        .config = c,
+        .spool = spool,
+        .state = args->dry_run ? NULL : state,
+        .on_letter = args->dry_run ? on_letter : NULL,
+        .once = args->once,
+        .only = &args->targets,
+    };
+    struct daemon *d = daemon_new(&opts, &e);
+    int status = d == NULL ? fail(&e) : status_of(d, daemon_run(d, &e), args->once, &e);
+    daemon_free(d);
+    return status;
+}
+
 static int
 watch_all(const struct config *c, const struct run_args *args, struct err *e)
 {
     char *spool = path_spool(e);
-    if (spool == NULL)
-        return fail(e);
-    struct daemon_opts opts = {
-        .config = c,
-        .spool = spool,
-        .on_letter = args->dry_run ? on_letter : NULL,
-        .only = &args->targets,
-    };
-    struct daemon *d = daemon_new(&opts, e);
-    int status = EXIT_OK;
-    if (d == NULL || daemon_run(d, e) == DAEMON_FAILED)
-        status = fail(e);
-    daemon_free(d);
+    char *state = spool != NULL ? path_state(e) : NULL;
+    int status = state != NULL ? watch_in(c, args, spool, state) : fail(e);
     free(spool);
+    free(state);
     return status;
 }
 

@@ -32,6 +32,7 @@ enum { N_FILTERS = sizeof filters / sizeof *filters, FILTER_BASE = 1000 };
 enum {
     OPT_STDIN = 500,
     OPT_TIMEOUT_HOOK,
+    OPT_RETRY,
     OPT_EXIT_ON_ERROR,
     OPT_PASSWORD_COMMAND,
     OPT_TOKEN_COMMAND,
@@ -47,6 +48,7 @@ static const struct option own_longs[] = {
     {"time-limit", required_argument, NULL, 't'},
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"timeout-hook", required_argument, NULL, OPT_TIMEOUT_HOOK},
+    {"retry", required_argument, NULL, OPT_RETRY},
     {"exit-on-error", no_argument, NULL, OPT_EXIT_ON_ERROR},
     {"password-command", required_argument, NULL, OPT_PASSWORD_COMMAND},
     {"token-command", required_argument, NULL, OPT_TOKEN_COMMAND},
@@ -61,6 +63,7 @@ struct watch_args {
     struct account account;
     struct rule rule;
     struct hook_opts hook;
+    struct retry_opts retry;
     struct cond *group[2 * N_FILTERS]; /* one COND_ANY for each filter and each --not- */
     const char *format;                /* -o */
     bool has_command;
@@ -116,14 +119,25 @@ set_stdin(struct hook_opts *h, const char *value, struct err *e)
 }
 
 static int
-set_count(struct watch_args *a, const char *value, struct err *e)
+set_number(unsigned *number, const char *option, const char *value, struct err *e)
 {
     char *end;
     errno = 0;
     unsigned long n = strtoul(value, &end, 10);
     if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < 1 || n > 1000000000)
-        return err_set(e, ERR_USAGE, "--count: '%s' is not a number from 1", value);
-    a->count = (unsigned)n;
+        return err_set(e, ERR_USAGE, "%s: '%s' is not a number from 1", option, value);
+    *number = (unsigned)n;
+    return 0;
+}
+
+/* As curl means it: so many tries after the first. */
+static int
+set_retry(struct watch_args *a, const char *value, struct err *e)
+{
+    unsigned n;
+    if (set_number(&n, "--retry", value, e) != 0)
+        return -1;
+    a->retry.attempts = n + 1;
     return 0;
 }
 
@@ -152,13 +166,15 @@ set_option(struct watch_args *a, int c, const char *value, struct err *e)
         a->format = value;
         return 0;
     case 'N':
-        return set_count(a, value, e);
+        return set_number(&a->count, "--count", value, e);
     case 't':
         return duration_parse(value, &a->time_limit_ms, e);
     case OPT_STDIN:
         return set_stdin(&a->hook, value, e);
     case OPT_TIMEOUT_HOOK:
         return duration_parse(value, &a->hook.timeout_ms, e);
+    case OPT_RETRY:
+        return set_retry(a, value, e);
     case OPT_EXIT_ON_ERROR:
         a->exit_on_error = true;
         return 0;
@@ -421,6 +437,7 @@ status_of(const struct watch_args *a, enum daemon_end end, const struct err *e)
         return fail(e);
     case DAEMON_STOPPED:
     case DAEMON_LIMIT:
+    case DAEMON_DONE:
         break;
     }
     return EXIT_OK;
@@ -509,6 +526,7 @@ close_config(struct watch_args *a)
         .n_accounts = 1,
         .rules = {.v = &a->rule, .n = 1},
         .hooks = &a->hook,
+        .retries = &a->retry,
         .allow_root = true, /* the command was typed by whoever is root */
     };
     config_fixed_secrets(&a->config.secrets);
@@ -521,6 +539,7 @@ clear(struct watch_args *a)
         cond_free(a->group[i]);
     account_free(&a->account);
     hook_opts_free(&a->hook);
+    retry_opts_free(&a->retry);
     rule_free(&a->rule);
     strv_free(&a->config.secrets);
 }
@@ -534,7 +553,9 @@ cmd_watch(struct globals *g, int argc, char **argv)
             .timeout_ms = 5 * 60 * 1000,
             .kill_after_ms = 10 * 1000},
     };
-    g->verbosity--; /* stderr is the command's too: only what went wrong */
+    retry_default(&a.retry);
+    a.retry.attempts = 1; /* unless --retry says otherwise */
+    g->verbosity--;       /* stderr is the command's too: only what went wrong */
     int over = parse(g, argc, argv, &a);
     options_log(g);
     close_config(&a);

@@ -102,3 +102,13 @@ mailbox_settle(struct mailbox *m)
     m->n_taken = 0;
     m->cap_taken = 0;
 }
+
+void
+mailbox_restore(
+    struct mailbox *m, uint32_t uidvalidity, uint32_t mark, const uint32_t *taken, size_t n)
+{
+    mailbox_baseline(m, uidvalidity, mark);
+    for (size_t i = 0; i < n; i++)
+        if (mailbox_is_new(m, taken[i]))
+            mailbox_take(m, taken[i]);
+}

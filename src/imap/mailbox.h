@@ -40,6 +40,9 @@ struct mailbox_facts {
 
 void mailbox_init(struct mailbox *m);
 void mailbox_clear(struct mailbox *m); /* frees; as after init */
+/* What was known when we ended: `taken` holds n UIDs above the mark, in any order. */
+void mailbox_restore(
+    struct mailbox *m, uint32_t uidvalidity, uint32_t mark, const uint32_t *taken, size_t n);
 enum mailbox_opening mailbox_open(struct mailbox *m, const struct mailbox_facts *facts);
 void mailbox_baseline(struct mailbox *m, uint32_t uidvalidity, uint32_t mark);
 /* Whether a message with this UID has not been taken. */

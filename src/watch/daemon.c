@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The turn. Read turn() first: its order is the program's promise. Everything else here fills or
- * empties one of three queues: arrivals (spooled, unsorted), the job queue, and the bytes to send.
- *
- * A mail lives from its arrival until the last of its jobs is settled; a task is one rule's job for
- * one mail together with its letter and its run.
+ * The turn. Read turn() first: its order is the program's promise. Everything else here makes the
+ * accounts' watches, carries mails from them through the sorter into the work, and ends it all.
  */
 #include "watch/daemon.h"
 
 #include "base/mem.h"
 #include "hook/event.h"
-#include "job/queue.h"
+#include "job/journal.h"
 #include "sort/sorter.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "watch/credential.h"
-#include "watch/outcome.h"
 #include "watch/watch.h"
+#include "watch/work.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -26,7 +23,6 @@
 extern char **environ;
 
 enum {
-    MAX_HOOKS = 8,           /* running at once, all rules together */
     SHUTDOWN_MS = 30 * 1000, /* for hooks to finish by themselves */
     ARRIVALS_PER_TURN = 64,  /* mails sorted before bytes are looked at again */
 };
@@ -45,17 +41,11 @@ struct box {
     struct daemon *daemon;
     struct post *post;
     struct plan plan;
+    struct mailbox progress; /* what the server was asked for already */
+    struct ledger ledger;    /* what is dealt with */
     struct watch *watch;
     bool stopped;
-};
-
-struct task {
-    struct job job;
-    struct list link; /* in the daemon's running tasks, while it runs */
-    struct daemon *daemon;
-    struct mail *mail;
-    struct letter *letter;
-    struct run *run;
+    bool looked; /* a pass has ended, or will not: the server cannot be had */
 };
 
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_KILLING };
@@ -65,16 +55,16 @@ struct daemon {
     struct loop *loop;
     struct spool *spool;
     struct sorter *sorter;
-    struct queue *queue;
+    struct work *work;
+    struct journal *journal; /* or NULL */
+    bool journal_fails;      /* said once */
     struct post *posts;
     size_t n_posts;
     struct box *boxes;
     size_t n_boxes;
     struct list arrivals;  /* mails, in order */
     struct list sorting;   /* mails the sorter has */
-    struct list running;   /* tasks */
     struct list dirty;     /* watches with bytes to send */
-    struct list left;      /* runs that left somebody behind with their pipe */
     struct strv inherited; /* our environment as it was when we started */
     struct loop_signal *signals[4];
     struct loop_timer shutdown;
@@ -87,127 +77,6 @@ struct daemon {
     struct err failure;
     bool was_up; /* some mailbox was watched once */
 };
-
-/* --- settling --- */
-
-static void
-settle_mail(struct daemon *d, struct mail *m)
-{
-    if (queue_message_left(d->queue, m->id) == 0)
-        mail_free(m);
-}
-
-static void
-task_free(struct task *t)
-{
-    letter_free(t->letter);
-    free(t);
-}
-
-/* A job that will not run because its message ended: the mail outlives it. */
-static void
-drop_job(void *arg, struct job *job)
-{
-    (void)arg;
-    task_free(LIST_OWNER(job, struct task, job));
-}
-
-static void
-settle_task(struct task *t)
-{
-    struct daemon *d = t->daemon;
-    struct mail *m = t->mail;
-    queue_settle(d->queue, &t->job);
-    task_free(t);
-    settle_mail(d, m);
-    loop_wake(d->loop);
-}
-
-/* --- running --- */
-
-static void
-on_line(void *arg, struct span line)
-{
-    struct task *t = arg;
-    log_info("[%s] %.*s", fields_get(&t->letter->fields, "RULE"), (int)line.n, line.p);
-}
-
-static void
-say_outcome(const struct task *t, const struct outcome *outcome)
-{
-    struct buf line = {0};
-    outcome_line(&line, t->letter, t->mail, outcome);
-    if (outcome->result == RUN_OK)
-        log_info("%s", buf_str(&line));
-    else
-        log_warn("%s", buf_str(&line));
-    buf_free(&line);
-}
-
-static void
-on_done(void *arg, const struct outcome *outcome)
-{
-    struct task *t = arg;
-    struct daemon *d = t->daemon;
-    t->run = NULL;
-    list_remove(&t->link);
-    say_outcome(t, outcome);
-    if (d->opts.on_outcome != NULL)
-        d->opts.on_outcome(d->opts.arg, outcome);
-    if (outcome->stop_message)
-        queue_end_message(d->queue, t->mail->id, drop_job, d);
-    settle_task(t);
-}
-
-static int
-open_stdin(struct task *t, struct err *e)
-{
-    switch (t->letter->stdin_kind) {
-    case STDIN_MESSAGE:
-        return mail_open(t->mail, e);
-    case STDIN_HEADERS:
-        return mail_open_header(t->mail, t->daemon->spool, e);
-    case STDIN_NONE:
-        break;
-    }
-    return -1;
-}
-
-static void
-start_task(struct task *t)
-{
-    struct daemon *d = t->daemon;
-    struct err e = {0};
-    int fd = open_stdin(t, &e);
-    if (fd < 0 && t->letter->stdin_kind != STDIN_NONE) {
-        log_error("%s: %s: not run: %s", fields_get(&t->letter->fields, "RULE"),
-            fields_get(&t->letter->fields, "EVENT_ID"), e.text);
-        settle_task(t);
-        return;
-    }
-    struct run_opts opts = {
-        .letter = t->letter,
-        .stdin_fd = fd,
-        .inherited = d->inherited.v,
-        .secrets = &d->opts.config->secrets,
-        .on_line = on_line,
-        .on_done = on_done,
-        .left = &d->left,
-        .arg = t,
-    };
-    list_append(&d->running, &t->link);
-    t->run = run_start(d->loop, &opts);
-    if (fd >= 0)
-        close(fd);
-}
-
-static void
-start_due(struct daemon *d)
-{
-    struct job *job;
-    while (d->phase != PHASE_KILLING && (job = queue_next(d->queue)) != NULL)
-        start_task(LIST_OWNER(job, struct task, job));
-}
 
 /* --- sorting --- */
 
@@ -233,24 +102,12 @@ write_letter(
 }
 
 static void
-queue_letter(struct daemon *d, struct mail *m, size_t rule, struct letter *letter)
-{
-    struct task *t = xcalloc(1, sizeof *t);
-    t->job = (struct job){.message = m->id, .rule = rule};
-    list_init(&t->link);
-    t->daemon = d;
-    t->mail = m;
-    t->letter = letter;
-    queue_push(d->queue, &t->job);
-}
-
-static void
 deliver_hit(struct daemon *d, struct mail *m, const struct hit *hit, const struct facts *facts)
 {
     struct letter *letter = write_letter(d, m, hit, facts);
     d->hits++;
     if (d->opts.on_letter == NULL) {
-        queue_letter(d, m, hit->rule, letter);
+        work_add(d->work, m, hit->rule, letter);
         return;
     }
     d->opts.on_letter(d->opts.arg, letter, m);
@@ -289,7 +146,7 @@ submit_mail(struct daemon *d, struct mail *m)
     m->sort_fd = mail_open(m, &e);
     if (m->sort_fd < 0) {
         say_unread(m, &e);
-        mail_free(m);
+        work_leave(m);
         return;
     }
     list_append(&d->sorting, &m->link);
@@ -331,11 +188,12 @@ collect_answers(struct daemon *d)
     while (sorter_next(d->sorter, &answer)) {
         struct mail *m = take_sorted(d, answer.id);
         assert(m != NULL);
-        if (answer.facts != NULL)
-            deliver_hits(d, m, &answer);
-        else
+        m->left = answer.facts == NULL;
+        if (m->left)
             say_unread(m, &answer.failure);
-        settle_mail(d, m);
+        else
+            deliver_hits(d, m, &answer);
+        work_settle(d->work, m);
         sort_answer_free(&answer);
     }
 }
@@ -347,7 +205,34 @@ on_mail(void *arg, struct mail *mail)
 {
     struct box *box = arg;
     mail->id = ++box->daemon->next_mail;
+    mail->ledger = &box->ledger;
+    ledger_open(&box->ledger, &mail->entry, mail->meta.uid);
     list_append(&box->daemon->arrivals, &mail->link);
+}
+
+static void
+say_journal(struct daemon *d, const struct err *e)
+{
+    if (!d->journal_fails)
+        log_error("%s; going on, but a crash would repeat hooks", e->text);
+    d->journal_fails = true;
+}
+
+static void
+on_baseline(void *arg)
+{
+    struct box *box = arg;
+    struct err e;
+    if (ledger_baseline(&box->ledger, box->progress.uidvalidity, box->progress.mark, &e) != 0)
+        say_journal(box->daemon, &e);
+}
+
+static void
+on_checked(void *arg)
+{
+    struct box *box = arg;
+    ledger_checked(&box->ledger, box->progress.mark);
+    box->looked = true;
 }
 
 static void
@@ -371,19 +256,33 @@ account_died(struct post *post, const struct err *why, bool ending)
     post->dead = true;
 }
 
+/* Where every mailbox is looked at once, one that cannot be reached is told at the end. */
+static void
+miss(struct box *box, const struct err *why)
+{
+    box->looked = true;
+    if (!box->post->dead) /* else it was said */
+        log_warn("%s: %s", watch_name(box->watch), why->text);
+    if (box->daemon->failure.kind != ERR_AUTH)
+        box->daemon->failure = *why;
+}
+
 static bool
 on_state(void *arg, enum watch_state state, const struct err *why)
 {
     struct box *box = arg;
     struct daemon *d = box->daemon;
     bool ends = d->opts.fail_first && state != WATCH_UP && (!d->was_up || state == WATCH_DEAD);
+    bool missed = d->opts.once && state != WATCH_UP && !box->looked;
     if (state == WATCH_UP)
         d->was_up = true;
     if (state == WATCH_DEAD)
         account_died(box->post, why, ends);
     if (ends)
         end_with(d, DAEMON_FAILED, why);
-    return !ends;
+    if (missed)
+        miss(box, why);
+    return !ends && !missed;
 }
 
 static bool
@@ -406,12 +305,16 @@ what_to_fetch(const struct daemon *d, const struct plan *plan)
     return SESSION_FETCH_HEADERS;
 }
 
-static void
-add_box(struct daemon *d, struct post *post, const char *mailbox)
+static int
+add_box(struct daemon *d, struct post *post, const char *mailbox, struct err *e)
 {
     struct box *box = &d->boxes[d->n_boxes++];
     box->daemon = d;
     box->post = post;
+    mailbox_init(&box->progress);
+    ledger_init(&box->ledger, d->journal, post->account->name, mailbox);
+    if (ledger_restore(&box->ledger, &box->progress, e) != 0)
+        return -1;
     plan_make(&box->plan, &d->opts.config->rules, post->account->name, mailbox);
     struct watch_opts opts = {
         .loop = d->loop,
@@ -420,14 +323,18 @@ add_box(struct daemon *d, struct post *post, const char *mailbox)
         .trust = post->trust,
         .spool = d->spool,
         .mailbox = mailbox,
+        .progress = &box->progress,
         .plan = &box->plan,
         .fetch = what_to_fetch(d, &box->plan),
         .dirty = &d->dirty,
+        .on_baseline = on_baseline,
+        .on_checked = on_checked,
         .on_mail = on_mail,
         .on_state = on_state,
         .arg = box,
     };
     box->watch = watch_new(&opts);
+    return 0;
 }
 
 /* Accounts that trust the same share one certificate store. */
@@ -463,8 +370,9 @@ add_post(struct daemon *d, const struct account *account, struct err *e)
         .trust_is_ours = shared == NULL};
     d->n_posts++;
     for (size_t i = 0; i < account->mailboxes.n; i++)
-        if (is_wanted(d, account->name, account->mailboxes.v[i]))
-            add_box(d, post, account->mailboxes.v[i]);
+        if (is_wanted(d, account->name, account->mailboxes.v[i]) &&
+            add_box(d, post, account->mailboxes.v[i], e) != 0)
+            return -1;
     return 0;
 }
 
@@ -495,17 +403,6 @@ stop_watches(struct daemon *d)
         watch_stop(d->boxes[i].watch);
 }
 
-static void
-each_run(struct daemon *d, void (*act)(struct run *r))
-{
-    LIST_EACH(&d->running, link)
-    {
-        struct task *t = LIST_OWNER(link, struct task, link);
-        if (t->run != NULL)
-            act(t->run);
-    }
-}
-
 void
 daemon_stop(struct daemon *d)
 {
@@ -517,19 +414,12 @@ daemon_stop(struct daemon *d)
 }
 
 static void
-stop_hard(struct daemon *d, void (*act)(struct run *r))
-{
-    d->phase = PHASE_KILLING;
-    each_run(d, act);
-    loop_wake(d->loop);
-}
-
-static void
 on_shutdown_due(void *arg)
 {
     struct daemon *d = arg;
     log_warn("hooks still running after %d s are stopped", SHUTDOWN_MS / 1000);
-    stop_hard(d, run_stop);
+    d->phase = PHASE_KILLING;
+    work_stop(d->work);
 }
 
 static void
@@ -539,14 +429,23 @@ on_time_limit(void *arg)
 }
 
 static void
+end_now(struct daemon *d)
+{
+    end_with(d, DAEMON_STOPPED, NULL);
+    d->phase = PHASE_KILLING;
+    work_kill(d->work);
+    loop_wake(d->loop);
+}
+
+static void
 on_stop_signal(void *arg, int number)
 {
     struct daemon *d = arg;
     (void)number;
     if (++d->signals_seen > 1)
-        stop_hard(d, run_kill);
+        end_now(d);
     else if (d->opts.forward_signals)
-        each_run(d, run_stop);
+        work_stop(d->work);
     end_with(d, DAEMON_STOPPED, NULL);
 }
 
@@ -559,15 +458,33 @@ on_check_signal(void *arg, int number)
         watch_check(d->boxes[i].watch);
 }
 
+static bool
+is_idle(const struct daemon *d)
+{
+    return list_empty(&d->arrivals) && list_empty(&d->sorting) && work_running(d->work) == 0;
+}
+
+static bool
+is_all_done(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        if (!d->boxes[i].looked)
+            return false;
+    return is_idle(d) && work_waiting(d->work) == 0;
+}
+
 /* An account that died takes its other mailboxes along; once it is ending, all do. */
 static void
 stop_what_ended(struct daemon *d)
 {
     if (limit_reached(d))
         end_with(d, DAEMON_LIMIT, NULL);
+    if (d->opts.once && is_all_done(d))
+        end_with(d, d->failure.kind == ERR_NONE ? DAEMON_DONE : DAEMON_FAILED, NULL);
     for (size_t i = 0; i < d->n_boxes; i++)
         if (d->boxes[i].post->dead && !d->boxes[i].stopped) {
             d->boxes[i].stopped = true;
+            d->boxes[i].looked = true;
             watch_stop(d->boxes[i].watch);
         }
 }
@@ -575,9 +492,9 @@ stop_what_ended(struct daemon *d)
 static bool
 is_over(const struct daemon *d)
 {
-    bool idle = list_empty(&d->arrivals) && list_empty(&d->sorting) && queue_running(d->queue) == 0;
+    bool idle = is_idle(d);
     return idle && (d->phase == PHASE_KILLING ||
-                       (d->phase == PHASE_DRAINING && queue_waiting(d->queue) == 0));
+                       (d->phase == PHASE_DRAINING && work_waiting(d->work) == 0));
 }
 
 /* --- the turn --- */
@@ -589,10 +506,27 @@ flush_output(struct daemon *d)
         watch_flush(watch_of_dirty(d->dirty.next));
 }
 
+/* What is dealt with becomes known for good. A failure loses nothing: it waits for the next turn,
+ * and what the journal does not know is asked for again. */
+static void
+commit(struct daemon *d)
+{
+    struct err e;
+    if (d->journal == NULL)
+        return;
+    if (journal_commit(d->journal, &e) != 0) {
+        say_journal(d, &e);
+    } else if (d->journal_fails) {
+        log_info("the journal is written again");
+        d->journal_fails = false;
+    }
+}
+
 /*
- * What a crash at each line means is the reason for the order: events fill memory only; sorting
- * makes letters; letters stand in the queue before a hook starts and before a byte leaves that
- * could tell the server we are done with a message.
+ * What a crash at each line means is the reason for the order. Events fill memory only: a message
+ * not yet dealt with is above the journal's mark, so the server is asked for it again. The commit
+ * tells of messages whose hooks have ended, never of one whose hook is about to start; and it comes
+ * before any byte leaves. It costs no disk flush; tidying does, so it comes last.
  */
 static void
 turn(struct daemon *d)
@@ -600,9 +534,23 @@ turn(struct daemon *d)
     loop_turn(d->loop, list_empty(&d->arrivals));
     submit_arrivals(d);
     collect_answers(d);
-    start_due(d);
+    commit(d);
+    if (d->phase != PHASE_KILLING)
+        work_start_due(d->work);
     flush_output(d);
     stop_what_ended(d);
+    if (d->journal != NULL)
+        journal_tidy(d->journal);
+}
+
+static void
+leave_unfinished(struct daemon *d)
+{
+    unsigned n = work_abandon(d->work);
+    if (n > 0 && d->journal != NULL)
+        log_warn("%u hooks did not run; they will at the next start", n);
+    else if (n > 0)
+        log_error("%u hooks did not run", n);
 }
 
 enum daemon_end
@@ -613,12 +561,33 @@ daemon_run(struct daemon *d, struct err *e)
     while (d->phase == PHASE_RUNNING)
         turn(d);
     stop_watches(d);
+    work_end(d->work);
     while (!is_over(d))
         turn(d);
-    if (queue_waiting(d->queue) > 0)
-        log_error("%u hooks were not run", queue_waiting(d->queue));
+    leave_unfinished(d);
+    commit(d);
     *e = d->failure;
     return d->end;
+}
+
+static int
+open_folders(struct daemon *d, struct err *e)
+{
+    if (d->opts.state != NULL && (d->journal = journal_open(d->opts.state, e)) == NULL)
+        return -1;
+    if ((d->spool = spool_open(d->opts.spool, e)) == NULL)
+        return -1;
+    struct work_opts opts = {
+        .loop = d->loop,
+        .spool = d->spool,
+        .retries = d->opts.config->retries,
+        .secrets = &d->opts.config->secrets,
+        .inherited = &d->inherited,
+        .on_outcome = d->opts.on_outcome,
+        .arg = d->opts.arg,
+    };
+    d->work = work_new(&opts);
+    return 0;
 }
 
 struct daemon *
@@ -628,13 +597,10 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
     d->opts = *opts;
     list_init(&d->arrivals);
     list_init(&d->sorting);
-    list_init(&d->running);
     list_init(&d->dirty);
-    list_init(&d->left);
     for (char **p = environ; *p != NULL; p++)
         strv_add(&d->inherited, *p);
     d->loop = loop_new();
-    d->queue = queue_new(MAX_HOOKS);
     d->sorter = sorter_new(&opts->config->rules);
     loop_timer_init(&d->shutdown, on_shutdown_due, d);
     loop_timer_init(&d->time_limit, on_time_limit, d);
@@ -642,8 +608,7 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
     for (size_t i = 0; i < 3; i++)
         d->signals[i] = loop_signal_new(d->loop, stops[i], on_stop_signal, d);
     d->signals[3] = loop_signal_new(d->loop, SIGUSR1, on_check_signal, d);
-    d->spool = spool_open(opts->spool, e);
-    if (d->spool == NULL || add_posts(d, e) != 0) {
+    if (open_folders(d, e) != 0 || add_posts(d, e) != 0) {
         daemon_free(d);
         return NULL;
     }
@@ -651,22 +616,13 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
 }
 
 static void
-free_mails(struct list *mails)
+leave_mails(struct list *mails)
 {
     LIST_EACH(mails, link)
     {
         list_remove(link);
-        mail_free(LIST_OWNER(link, struct mail, link));
+        work_leave(LIST_OWNER(link, struct mail, link));
     }
-}
-
-/* Only after a failed start or an ended run: nothing is running. */
-static void
-free_waiting(struct daemon *d)
-{
-    struct job *job;
-    while ((job = queue_next(d->queue)) != NULL)
-        settle_task(LIST_OWNER(job, struct task, job));
 }
 
 void
@@ -674,8 +630,11 @@ daemon_free(struct daemon *d)
 {
     if (d == NULL)
         return;
+    leave_mails(&d->arrivals);
+    work_free(d->work);
     for (size_t i = 0; i < d->n_boxes; i++) {
         watch_free(d->boxes[i].watch);
+        mailbox_clear(&d->boxes[i].progress);
         plan_free(&d->boxes[i].plan);
     }
     for (size_t i = 0; i < d->n_posts; i++) {
@@ -683,19 +642,22 @@ daemon_free(struct daemon *d)
         if (d->posts[i].trust_is_ours)
             tls_trust_free(d->posts[i].trust);
     }
-    free_mails(&d->arrivals);
-    free_waiting(d);
-    queue_free(d->queue, drop_job, d);
     sorter_free(d->sorter);
     spool_close(d->spool);
+    journal_close(d->journal);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
         loop_signal_close(d->signals[i]);
     loop_timer_clear(d->loop, &d->shutdown);
     loop_timer_clear(d->loop, &d->time_limit);
-    run_abandon(&d->left);
     loop_free(d->loop);
     strv_free(&d->inherited);
     free(d->posts);
     free(d->boxes);
     free(d);
+}
+
+struct work_tally
+daemon_tally(const struct daemon *d)
+{
+    return work_tally(d->work);
 }

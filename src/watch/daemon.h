@@ -9,12 +9,14 @@
 #include "config/config.h"
 #include "hook/run.h"
 #include "watch/mail.h"
+#include "watch/work.h"
 
 struct daemon;
 
 struct daemon_opts {
     const struct config *config; /* borrowed for the daemon's life */
     const char *spool;           /* the folder under which messages are spooled */
+    const char *state;           /* the folder of the journal; NULL: nothing outlives us */
     /* Instead of running hooks, each letter is shown here. NULL: hooks run. */
     void (*on_letter)(void *arg, const struct letter *letter, const struct mail *mail);
     /* After each run, for whoever wants to tell or to count. May be NULL. */
@@ -22,6 +24,7 @@ struct daemon_opts {
     void *arg;
     unsigned limit;          /* end after this many hits; 0 = never */
     uint64_t time_limit_ms;  /* end after this long; 0 = never */
+    bool once;               /* end when every mailbox was looked at and every hook has run */
     bool fail_first;         /* a failure before the first success ends the daemon with its error */
     bool forward_signals;    /* INT and TERM also go to the running hooks at once */
     const struct strv *only; /* targets, ACCOUNT or ACCOUNT/MAILBOX; NULL or empty = all */
@@ -31,15 +34,19 @@ enum daemon_end {
     DAEMON_STOPPED, /* by a signal, or daemon_stop() */
     DAEMON_LIMIT,   /* the limit of hits was reached */
     DAEMON_TIME,    /* the time limit passed */
+    DAEMON_DONE,    /* once: all was looked at */
     DAEMON_FAILED,  /* *e says why */
 };
 
-/* NULL with *e: the spool folder, a CA file, no mailbox left to watch. */
+/* NULL with *e: the spool folder, the journal (ERR_AGAIN: another daemon has it), a CA file, no
+ * mailbox left to watch. */
 struct daemon *daemon_new(const struct daemon_opts *opts, struct err *e);
 /* Runs until the end. */
 enum daemon_end daemon_run(struct daemon *d, struct err *e);
 /* Begins the end, gracefully: no new mail; what was taken is run for up to 30 s. From callbacks. */
 void daemon_stop(struct daemon *d);
+/* What the hooks came to, once daemon_run() has returned. */
+struct work_tally daemon_tally(const struct daemon *d);
 void daemon_free(struct daemon *d); /* NULL is fine */
 
 #endif

@@ -8,9 +8,14 @@
 #include "base/list.h"
 #include "job/spool.h"
 #include "rule/meta.h"
+#include "watch/ledger.h"
 
 struct mail {
     struct list link;          /* the daemon's */
+    struct ledger_entry entry; /* the daemon's: open until the message is dealt with */
+    struct ledger *ledger;     /* the daemon's */
+    unsigned retrying;         /* the daemon's: tasks that wait for another attempt */
+    bool left;                 /* the daemon's: a hook of it was interrupted */
     uint64_t id;               /* the daemon's: ascending in order of arrival */
     struct meta meta;          /* its names are borrowed from the watch, which outlives the mail */
     const struct plan *plan;   /* the mailbox's rules, borrowed from the watch likewise */

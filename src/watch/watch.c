@@ -28,7 +28,6 @@ struct watch {
     struct watch_opts opts;
     char *name;
     char *url;
-    struct mailbox mailbox;
     struct session_quirks quirks;
     struct session_opts session_opts;
     struct backoff backoff;
@@ -121,7 +120,7 @@ make_mail(struct watch *w, const struct session_event *event)
         .role = span_ieq(span_str(w->opts.mailbox), SPAN("INBOX")) ? "inbox" : "",
         .url = w->url,
         .uid = event->uid,
-        .uidvalidity = w->mailbox.uidvalidity,
+        .uidvalidity = w->opts.progress->uidvalidity,
         .received = event->internaldate,
         .size = event->size,
     };
@@ -142,22 +141,24 @@ complete_message(struct watch *w, const struct session_event *event, struct err 
     if (spool_finish(w->incoming, e) != 0)
         return -1;
     w->opts.on_mail(w->opts.arg, make_mail(w, event));
-    mailbox_take(&w->mailbox, event->uid);
+    mailbox_take(w->opts.progress, event->uid);
     return 0;
 }
 
 /* --- session events --- */
 
 static void
-say_opened(struct watch *w, const struct session_event *event)
+opened(struct watch *w, const struct session_event *event)
 {
     credential_accepted(w->opts.credential);
+    if (event->opening != MAILBOX_SAME)
+        w->opts.on_baseline(w->opts.arg);
     if (event->opening == MAILBOX_NEW_EPOCH)
         log_warn("%s: the server renumbered this mailbox (UIDVALIDITY %u); starting at now",
             w->name, (unsigned)event->facts.uidvalidity);
     else
         log_detail("%s: open, uidvalidity %u, last uid seen %u", w->name,
-            (unsigned)w->mailbox.uidvalidity, (unsigned)w->mailbox.mark);
+            (unsigned)w->opts.progress->uidvalidity, (unsigned)w->opts.progress->mark);
 }
 
 static void
@@ -183,7 +184,7 @@ handle(struct watch *w, const struct session_event *event)
         stream_secure(w->stream);
         break;
     case SESSION_OPENED:
-        say_opened(w, event);
+        opened(w, event);
         break;
     case SESSION_CHUNK:
         result = add_chunk(w, event->bytes, &e);
@@ -197,6 +198,7 @@ handle(struct watch *w, const struct session_event *event)
         break;
     case SESSION_CHECKED:
         log_detail("%s: checked, %u new", w->name, event->count);
+        w->opts.on_checked(w->opts.arg);
         break;
     case SESSION_IDLE:
         say_up(w);
@@ -279,7 +281,7 @@ on_stream(void *arg, enum stream_event what)
     struct watch *w = arg;
     switch (what) {
     case STREAM_OPEN:
-        w->session = session_new(&w->session_opts, &w->quirks, &w->mailbox, clock_ms());
+        w->session = session_new(&w->session_opts, &w->quirks, w->opts.progress, clock_ms());
         credential_ask(w->opts.credential, &w->waiter);
         pump(w);
         break;
@@ -347,7 +349,6 @@ watch_new(const struct watch_opts *opts)
     w->opts = *opts;
     w->name = xasprintf("%s/%s", a->name, opts->mailbox);
     w->url = server_url(a);
-    mailbox_init(&w->mailbox);
     list_init(&w->dirty);
     credential_waiter_init(&w->waiter, on_secret, w);
     loop_timer_init(&w->timer, on_timer, w);
@@ -375,7 +376,6 @@ watch_free(struct watch *w)
         return;
     disconnect(w);
     loop_timer_clear(w->opts.loop, &w->timer);
-    mailbox_clear(&w->mailbox);
     free(w->name);
     free(w->url);
     free(w);

@@ -28,10 +28,15 @@ struct watch_opts {
     struct credential *credential; /* shared by the account's mailboxes */
     struct tls_trust *trust;
     struct spool *spool;
-    const char *mailbox; /* UTF-8 */
+    const char *mailbox;      /* UTF-8 */
+    struct mailbox *progress; /* what was taken from it; kept by the owner */
     const struct plan *plan;
     enum session_fetch fetch;
     struct list *dirty; /* watches with bytes to send put themselves on this list */
+    /* The mailbox begins, or begins anew, where progress now stands. */
+    void (*on_baseline)(void *arg);
+    /* A pass ended: all up to progress->mark has come through on_mail. */
+    void (*on_checked)(void *arg);
     /* A new message, spooled; the callee's. Only queue it here. */
     void (*on_mail)(void *arg, struct mail *mail);
     /* The state changed; why is NULL when up. Only mark it here. False: do not try again. */

@@ -39,10 +39,12 @@ def hook_line(rule: str) -> str:
 # --- exit codes, INTERFACE 1.10 ---
 
 OK = 0
+NO = 1
 USAGE = 64
 NO_INPUT = 66
 NO_HOST = 68
 UNAVAILABLE = 69
+AGAIN = 75
 PROTOCOL = 76
 NO_PERMISSION = 77
 CONFIG = 78
