@@ -43,7 +43,7 @@ int cmd_run(struct globals *g, int argc, char **argv);
 int cmd_watch(struct globals *g, int argc, char **argv);
 int cmd_check(struct globals *g, int argc, char **argv);
 int cmd_help(struct globals *g, int argc, char **argv);
-/* Prints the help of one subcommand on stdout; returns EXIT_OK. */
+/* Prints the help of one subcommand, or of all if it is NULL, on stdout; returns EXIT_OK. */
 int help_command(const char *name);
 
 /* --- options.c --- */
@@ -51,7 +51,7 @@ int help_command(const char *name);
 /* getopt_long() for one subcommand, global options included, full names only. */
 struct options {
     struct globals *globals;
-    const char *command;
+    const char *command; /* NULL: these stand before the subcommand */
     int argc;
     char **argv;
     struct option *longs; /* the subcommand's and the globals', ended by zeros */
@@ -60,7 +60,8 @@ struct options {
     int status; /* the exit code then */
 };
 
-/* longs: the subcommand's own, ended by zeros; shorts in getopt's form. Both are copied. */
+/* longs: the subcommand's own, ended by zeros; shorts in getopt's form, with '+' in front if the
+ * first operand ends the options. Both are copied. */
 void options_init(struct options *o, struct globals *g, int argc, char **argv,
     const struct option *longs, const char *shorts);
 /* The next option's value in `longs`, or -1 at the end; then look at `over`. Global options, help
@@ -77,6 +78,9 @@ void options_log(const struct globals *g);
 int exit_code(enum err_kind kind);
 /* Prints "mailcall: text" and returns the exit code of its kind. */
 int fail(const struct err *e);
+/* Lets what was printed go. -1 with *e if it cannot be written; its kind is ERR_NONE where nobody
+ * reads any more, which is no failure. */
+int flush_stdout(struct err *e);
 /* Prints "mailcall: COMMAND: text" and a line about help; returns EXIT_USAGE_ERROR. */
 int usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int usage_verror(const char *command, const char *fmt, va_list ap)

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -45,6 +46,14 @@ fail(const struct err *e)
 {
     print_line(e->text);
     return exit_code(e->kind);
+}
+
+int
+flush_stdout(struct err *e)
+{
+    if (fflush(stdout) == 0)
+        return 0;
+    return err_sys(e, errno == EPIPE ? ERR_NONE : ERR_IO, errno, "standard output");
 }
 
 int

@@ -50,6 +50,10 @@ print_fields(void)
 int
 help_command(const char *name)
 {
+    if (name == NULL) {
+        print_commands();
+        return EXIT_OK;
+    }
     const struct command *c = command_find(name);
     printf("usage: mailcall %s\n%s\n%s", c->synopsis, c->summary, c->help);
     return EXIT_OK;

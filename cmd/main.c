@@ -3,8 +3,10 @@
 #include "cmd.h"
 
 #include "base/suggest.h"
+#include "sys/loop.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,35 +77,17 @@ refuse_command(const char *name)
 static int
 leading(struct globals *g, int argc, char **argv, int *status)
 {
-    int i = 1;
-    *status = EXIT_OK;
-    while (i < argc && argv[i][0] == '-') {
-        if (strcmp(argv[i], "--version") == 0) {
-            puts("mailcall " MAILCALL_VERSION);
-            return 0;
-        }
-        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
-            *status = cmd_help(g, 1, argv);
-            return 0;
-        }
-        if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--verbose") == 0) {
-            g->verbosity++;
-        } else if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--quiet") == 0) {
-            g->verbosity--;
-        } else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) &&
-                   i + 1 < argc) {
-            g->config = argv[++i];
-        } else {
-            *status = usage_error(NULL, "unknown option '%s'", argv[i]);
-            return 0;
-        }
-        i++;
-    }
-    if (i == argc) {
+    static const struct option none[] = {{0}};
+    struct options o;
+    options_init(&o, g, argc, argv, none, "+");
+    o.command = NULL;
+    while (options_next(&o) != -1)
+        continue;
+    options_free(&o);
+    *status = o.status;
+    if (!o.over && optind == argc)
         *status = usage_error(NULL, "which command?");
-        return 0;
-    }
-    return i;
+    return o.over || optind == argc ? 0 : optind;
 }
 
 /* A descriptor 0, 1 or 2 that is closed would be given to a connection, and then be written to. */
@@ -123,11 +107,17 @@ main(int argc, char **argv)
     struct globals g = {0};
     int status;
     keep_standard_descriptors();
+    signal(SIGUSR1, SIG_IGN); /* "look for mail now" must not kill who has not begun to look */
     int at = leading(&g, argc, argv, &status);
     if (at == 0)
         return status;
     const struct command *c = command_find(argv[at]);
     if (c == NULL)
         return refuse_command(argv[at]);
-    return c->main(&g, argc - at, argv + at);
+    status = c->main(&g, argc - at, argv + at);
+    if (loop_left_work()) {
+        fflush(NULL);
+        _exit(status);
+    }
+    return status;
 }

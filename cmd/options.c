@@ -7,14 +7,18 @@
 #include "base/suggest.h"
 #include "sys/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { OPT_VERSION = 256 };
 
 static const struct option global_longs[] = {
     {"config", required_argument, NULL, 'c'},
     {"verbose", no_argument, NULL, 'v'},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},
     {0},
 };
 
@@ -25,6 +29,19 @@ count(const struct option *o)
     while (o[n].name != NULL)
         n++;
     return n;
+}
+
+/* getopt() keeps its place between calls; there are two ways of telling it that this is another
+ * command line. */
+static void
+forget_the_last_line(void)
+{
+#ifdef __linux__
+    optind = 0;
+#else
+    optind = 1;
+    optreset = 1;
+#endif
 }
 
 void
@@ -38,9 +55,9 @@ options_init(struct options *o, struct globals *g, int argc, char **argv,
     memcpy(o->longs, longs, own * sizeof *longs);
     memcpy(o->longs + own, global_longs, global * sizeof *longs);
     /* ':' first: the error texts are ours */
-    strcpy(o->shorts, ":c:vqh");
-    strncat(o->shorts, shorts, sizeof o->shorts - strlen(o->shorts) - 1);
-    optind = 1;
+    bool stops = shorts[0] == '+';
+    snprintf(o->shorts, sizeof o->shorts, "%s:c:vqh%s", stops ? "+" : "", shorts + stops);
+    forget_the_last_line();
     opterr = 0;
 }
 
@@ -111,6 +128,13 @@ options_refuse(struct options *o, const char *fmt, ...)
     va_end(ap);
 }
 
+static int
+print_version(void)
+{
+    puts("mailcall " MAILCALL_VERSION);
+    return EXIT_OK;
+}
+
 static void
 refuse(const struct options *o, int c, const char *arg)
 {
@@ -153,6 +177,8 @@ options_next(struct options *o)
         }
         if (c == 'h')
             return end_with(o, help_command(o->command));
+        if (c == OPT_VERSION)
+            return end_with(o, print_version());
         if (!take_global(o, c))
             return c;
     }

@@ -17,6 +17,8 @@ struct run_args {
     bool once;
     struct strv targets;
     struct strv rules;
+    struct daemon *daemon;
+    struct err output; /* of a dry run, when it cannot be written */
 };
 
 /* Returns 0, or the exit code plus one when there is nothing more to do. */
@@ -87,11 +89,12 @@ refuse_root(const struct config *c, struct err *e)
 static void
 on_letter(void *arg, const struct letter *letter, const struct mail *mail)
 {
-    (void)arg;
+    struct run_args *args = arg;
     struct buf line = {0};
     outcome_plan_line(&line, letter, mail);
     printf("%s\n", buf_str(&line));
-    fflush(stdout);
+    if (flush_stdout(&args->output) != 0)
+        daemon_stop_now(args->daemon);
     buf_free(&line);
 }
 
@@ -110,7 +113,7 @@ status_of(struct daemon *d, enum daemon_end end, bool once, const struct err *e)
 }
 
 static int
-watch_in(const struct config *c, const struct run_args *args, const char *spool, const char *state)
+watch_in(const struct config *c, struct run_args *args, const char *spool, const char *state)
 {
     struct err e = {0};
     struct daemon_opts opts = {
@@ -119,16 +122,19 @@ watch_in(const struct config *c, const struct run_args *args, const char *spool,
         .state = args->dry_run ? NULL : state,
         .on_letter = args->dry_run ? on_letter : NULL,
         .once = args->once,
+        .arg = args,
         .only = &args->targets,
     };
-    struct daemon *d = daemon_new(&opts, &e);
+    struct daemon *d = args->daemon = daemon_new(&opts, &e);
     int status = d == NULL ? fail(&e) : status_of(d, daemon_run(d, &e), args->once, &e);
+    if (status == EXIT_OK && args->output.kind != ERR_NONE)
+        status = fail(&args->output);
     daemon_free(d);
     return status;
 }
 
 static int
-watch_all(const struct config *c, const struct run_args *args, struct err *e)
+watch_all(const struct config *c, struct run_args *args, struct err *e)
 {
     char *spool = path_spool(e);
     char *state = spool != NULL ? path_state(e) : NULL;
@@ -139,7 +145,7 @@ watch_all(const struct config *c, const struct run_args *args, struct err *e)
 }
 
 static int
-load_and_watch(struct globals *g, const struct run_args *args)
+load_and_watch(struct globals *g, struct run_args *args)
 {
     struct err e = {0};
     struct config *c = config_open(g, &e);

@@ -17,6 +17,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,8 @@ struct watch_args {
     unsigned count;
     uint64_t time_limit_ms;
     struct daemon *daemon;
-    int hook_status; /* for --exit-on-error */
+    int hook_status;   /* for --exit-on-error */
+    struct err output; /* when what we print cannot be written */
 };
 
 /* --- options --- */
@@ -294,25 +296,47 @@ read_line(FILE *f)
     return line;
 }
 
+/* Who is ended at the prompt must not leave a terminal that shows nothing of what is typed. */
+static int tty_fd;
+static struct termios tty_was;
+
+static void
+give_tty_back(int number)
+{
+    tcsetattr(tty_fd, TCSANOW, &tty_was);
+    raise(number); /* which has its default again: SA_RESETHAND */
+}
+
+static void
+on_ends(void (*handler)(int number))
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        sigaction(ends[i], &action, NULL);
+}
+
 /* On the terminal itself, so that stdin and stdout stay free; without echo. */
 static char *
 prompt(const struct account *account)
 {
     FILE *tty = fopen("/dev/tty", "r+e");
-    struct termios was, quiet;
     if (tty == NULL)
         return NULL;
-    if (tcgetattr(fileno(tty), &was) != 0) {
+    tty_fd = fileno(tty);
+    if (tcgetattr(tty_fd, &tty_was) != 0) {
         fclose(tty);
         return NULL;
     }
     fprintf(tty, "password for %s at %s: ", account->user, account->net.host);
     fflush(tty);
-    quiet = was;
+    struct termios quiet = tty_was;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    on_ends(give_tty_back);
+    tcsetattr(tty_fd, TCSAFLUSH, &quiet);
     char *line = read_line(tty);
-    tcsetattr(fileno(tty), TCSAFLUSH, &was);
+    tcsetattr(tty_fd, TCSAFLUSH, &tty_was);
+    on_ends(SIG_DFL);
     fputc('\n', tty);
     fclose(tty);
     return line;
@@ -409,8 +433,8 @@ on_letter(void *arg, const struct letter *letter, const struct mail *mail)
         print_columns(letter);
     else
         print_tsv(letter, mail);
-    if (fflush(stdout) != 0)
-        daemon_stop(a->daemon); /* whoever read us is gone */
+    if (flush_stdout(&a->output) != 0)
+        daemon_stop_now(a->daemon);
 }
 
 static void
@@ -420,7 +444,7 @@ on_outcome(void *arg, const struct outcome *outcome)
     if (!a->exit_on_error || outcome->status == 0 || outcome->status == 99)
         return;
     a->hook_status = outcome->status;
-    daemon_stop(a->daemon);
+    daemon_stop_now(a->daemon);
 }
 
 /* --- running --- */
@@ -430,6 +454,8 @@ status_of(const struct watch_args *a, enum daemon_end end, const struct err *e)
 {
     if (a->hook_status != 0)
         return a->hook_status;
+    if (a->output.kind != ERR_NONE)
+        return fail(&a->output);
     switch (end) {
     case DAEMON_TIME:
         return EXIT_TIMED_OUT;

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,23 @@ mailbox_take(struct mailbox *m, uint32_t uid)
     memmove(m->taken + place + 1, m->taken + place, (m->n_taken - place) * sizeof *m->taken);
     m->taken[place] = uid;
     m->n_taken++;
+}
+
+void
+mailbox_missing(const struct mailbox *m, const char *last, struct buf *out)
+{
+    uint32_t from = m->mark < UINT32_MAX ? m->mark + 1 : m->mark;
+    int ranges = 1;
+    for (size_t i = 0; i < m->n_taken && ranges < MAILBOX_RANGES; i++) {
+        uint32_t taken = m->taken[i];
+        if (taken > from) {
+            buf_addf(out, taken - 1 > from ? "%" PRIu32 ":%" PRIu32 "," : "%" PRIu32 ",", from,
+                taken - 1);
+            ranges++;
+        }
+        from = taken < UINT32_MAX ? taken + 1 : taken;
+    }
+    buf_addf(out, "%" PRIu32 ":%s", from, last);
 }
 
 void

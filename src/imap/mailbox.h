@@ -9,9 +9,13 @@
 #ifndef MAILCALL_IMAP_MAILBOX_H
 #define MAILCALL_IMAP_MAILBOX_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { MAILBOX_RANGES = 64 };
 
 struct mailbox {
     bool known; /* a baseline exists: uidvalidity and mark mean something */
@@ -48,6 +52,10 @@ void mailbox_baseline(struct mailbox *m, uint32_t uidvalidity, uint32_t mark);
 /* Whether a message with this UID has not been taken. */
 bool mailbox_is_new(const struct mailbox *m, uint32_t uid);
 void mailbox_take(struct mailbox *m, uint32_t uid);
+/* Appends the sequence set to ask for: from the mark to `last`, around what was taken in a pass
+ * that was cut off. So connections that never live long get on all the same. At most MAILBOX_RANGES
+ * ranges; the last of them may then hold some that were taken. */
+void mailbox_missing(const struct mailbox *m, const char *last, struct buf *out);
 /* The pass over everything above the mark ended well: the mark moves over what was taken. */
 void mailbox_settle(struct mailbox *m);
 

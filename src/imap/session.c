@@ -540,14 +540,15 @@ static int
 write_fetch(struct session *s, struct command *c, struct err *e)
 {
     (void)e;
-    uint32_t mark = s->mailbox->mark;
     bool headers = s->opts.fetch == SESSION_FETCH_HEADERS;
     /* "n:*" always brings the last message again, which nobody minds of a header; a whole message
      * of 50 MB at every look is another matter */
     const char *last = headers || s->quirks->wants_star ? "*" : "4294967295";
     pass_begin(&s->pass, wire_under_way(&s->wire, DONE));
-    buf_addf(&c->bytes, " %" PRIu32 ":%s (UID FLAGS INTERNALDATE RFC822.SIZE %s)",
-        mark < UINT32_MAX ? mark + 1 : mark, last, headers ? "BODY.PEEK[HEADER]" : "BODY.PEEK[]");
+    buf_adds(&c->bytes, " ");
+    mailbox_missing(s->mailbox, last, &c->bytes);
+    buf_addf(&c->bytes, " (UID FLAGS INTERNALDATE RFC822.SIZE %s)",
+        headers ? "BODY.PEEK[HEADER]" : "BODY.PEEK[]");
     return 0;
 }
 

@@ -195,6 +195,15 @@ queue_next(struct queue *q)
 }
 
 void
+queue_put_back(struct queue *q, struct job *job)
+{
+    assert(job->state == JOB_RUNNING);
+    job->state = JOB_WAITING;
+    q->running--;
+    q->waiting++;
+}
+
+void
 queue_settle(struct queue *q, struct job *job)
 {
     assert(job->state == JOB_RUNNING);

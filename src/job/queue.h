@@ -23,6 +23,8 @@ void queue_push(struct queue *q, struct job *job);
 /* A job that may start now, marked running; of several that of the oldest message. NULL if none
  * may. */
 struct job *queue_next(struct queue *q);
+/* A running job waits again, in the place where it stood. */
+void queue_put_back(struct queue *q, struct job *job);
 /* Takes a running job out. */
 void queue_settle(struct queue *q, struct job *job);
 /* Takes the waiting jobs of this message out, each handed to `drop`: the message ended. */

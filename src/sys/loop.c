@@ -25,6 +25,11 @@
 #include <sys/timerfd.h>
 #endif
 
+enum { FAREWELL_MS = 1000 };
+
+/* A loop that could not be freed, because a pool thread still works for it. */
+static struct loop *left_standing;
+
 /* Lookups that hang on a dead name server must not keep hooks from starting. */
 #define POOL_SIZE "16"
 
@@ -405,6 +410,7 @@ loop_new(void)
 {
     setenv("UV_THREADPOOL_SIZE", POOL_SIZE, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     struct loop *l = xcalloc(1, sizeof *l);
     must(uv_loop_init(&l->uv), "cannot create the event loop");
@@ -413,15 +419,49 @@ loop_new(void)
     return l;
 }
 
+static void
+on_farewell_over(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Closes what is closing; false if work in the pool has not ended in time. */
+static bool
+run_out(struct loop *l)
+{
+    uv_timer_t timer;
+    bool over = false;
+    must(uv_timer_init(&l->uv, &timer), "cannot create a timer");
+    timer.data = &over;
+    uv_update_time(&l->uv);
+    must(uv_timer_start(&timer, on_farewell_over, FAREWELL_MS, 0), "cannot set a timer");
+    uv_unref((uv_handle_t *)&timer);
+    bool alive;
+    do {
+        run_ends(l);
+        alive = uv_run(&l->uv, UV_RUN_ONCE) != 0 || !list_empty(&l->ends);
+    } while (alive && !over);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&l->uv, UV_RUN_NOWAIT); /* the timer's closing; it lives on our stack */
+    return !alive;
+}
+
+bool
+loop_left_work(void)
+{
+    return left_standing != NULL;
+}
+
 void
 loop_free(struct loop *l)
 {
     if (l == NULL)
         return;
     sleeper_close(l);
-    do
-        run_ends(l);
-    while (uv_run(&l->uv, UV_RUN_ONCE) != 0);
+    if (!run_out(l)) {
+        left_standing = l;
+        return;
+    }
     int left = uv_loop_close(&l->uv);
     assert(left == 0);
     (void)left;

@@ -16,12 +16,16 @@
 
 struct loop;
 
-/* Also ignores SIGPIPE (OpenSSL writes with write(2)), undoes an inherited "ignore" of SIGCHLD, and
- * sets UV_THREADPOOL_SIZE in the environment where it is not set. */
+/* Also ignores SIGPIPE (OpenSSL writes with write(2)) and SIGXFSZ (a file over the limit is an
+ * error like a full disk), undoes an inherited "ignore" of SIGCHLD, and sets UV_THREADPOOL_SIZE in
+ * the environment where it is not set. */
 struct loop *loop_new(void);
-/* Everything registered must be closed before. Runs what is left of closing, and waits for work
- * that is under way in the pool. NULL is fine. */
+/* Everything registered must be closed before. Runs what is left of closing, and waits a second for
+ * work that is under way in the pool; a lookup at a dead name server takes longer and cannot be
+ * taken back: then the loop is left standing. NULL is fine. */
 void loop_free(struct loop *l);
+/* Whether one was. Then exit() would hang until that work is done; _exit() does not. */
+bool loop_left_work(void);
 /* Sleeps until something is due, then runs every callback that is ready, once around. With
  * `sleep` false it only polls. */
 void loop_turn(struct loop *l, bool sleep);

@@ -28,9 +28,12 @@ struct credential {
 static void
 serve(struct credential *c, struct span secret, const struct err *why)
 {
-    /* a callback may ask again at once: it then joins the next round */
+    /* a callback may ask again at once: it then joins the next round; and it may learn that the
+     * secret is refused, which wipes ours while the others still wait for it */
     struct list round;
+    struct buf copy = {0};
     list_init(&round);
+    buf_addspan(&copy, secret);
     while (!list_empty(&c->waiting)) {
         struct list *link = c->waiting.next;
         list_remove(link);
@@ -39,8 +42,9 @@ serve(struct credential *c, struct span secret, const struct err *why)
     while (!list_empty(&round)) {
         struct credential_waiter *w = LIST_OWNER(round.next, struct credential_waiter, link);
         list_remove(&w->link);
-        w->on_secret(w->arg, secret, why);
+        w->on_secret(w->arg, buf_span(&copy), why);
     }
+    buf_wipe(&copy);
 }
 
 static bool

@@ -25,6 +25,7 @@ extern char **environ;
 enum {
     SHUTDOWN_MS = 30 * 1000, /* for hooks to finish by themselves */
     ARRIVALS_PER_TURN = 64,  /* mails sorted before bytes are looked at again */
+    LETTERS_MAX = 1000, /* jobs waiting before no more mail is sorted: a letter may be 64 KiB */
 };
 
 /* One configured account at run time. */
@@ -139,30 +140,41 @@ say_unread(const struct mail *m, const struct err *e)
         "%s/%s:%u: not read: %s", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid, e->text);
 }
 
-static void
+/* The descriptors that are short may be those of the mails being sorted: they come back with the
+ * answers, and this one waits so long. */
+static bool
 submit_mail(struct daemon *d, struct mail *m)
 {
     struct err e;
     m->sort_fd = mail_open(m, &e);
+    if (m->sort_fd < 0 && !list_empty(&d->sorting))
+        return false;
+    list_remove(&m->link);
     if (m->sort_fd < 0) {
         say_unread(m, &e);
         work_leave(m);
-        return;
+        return true;
     }
     list_append(&d->sorting, &m->link);
     struct sort_request request = {
         .id = m->id, .fd = m->sort_fd, .meta = &m->meta, .plan = m->plan, .now = clock_wall()};
     sorter_submit(d->sorter, &request);
+    return true;
+}
+
+static bool
+may_sort(const struct daemon *d)
+{
+    bool room = d->phase == PHASE_KILLING || work_waiting(d->work) < LETTERS_MAX;
+    return room && !list_empty(&d->arrivals);
 }
 
 static void
 submit_arrivals(struct daemon *d)
 {
-    for (int i = 0; i < ARRIVALS_PER_TURN && !list_empty(&d->arrivals); i++) {
-        struct mail *m = LIST_OWNER(d->arrivals.next, struct mail, link);
-        list_remove(&m->link);
-        submit_mail(d, m);
-    }
+    for (int i = 0; i < ARRIVALS_PER_TURN && may_sort(d); i++)
+        if (!submit_mail(d, LIST_OWNER(d->arrivals.next, struct mail, link)))
+            return;
 }
 
 /* Answers come nearly in the order of the requests, so the walk is short. */
@@ -428,6 +440,14 @@ on_time_limit(void *arg)
     end_with(arg, DAEMON_TIME, NULL);
 }
 
+void
+daemon_stop_now(struct daemon *d)
+{
+    daemon_stop(d);
+    d->phase = PHASE_KILLING;
+    work_stop(d->work);
+}
+
 static void
 end_now(struct daemon *d)
 {
@@ -531,7 +551,7 @@ commit(struct daemon *d)
 static void
 turn(struct daemon *d)
 {
-    loop_turn(d->loop, list_empty(&d->arrivals));
+    loop_turn(d->loop, !may_sort(d));
     submit_arrivals(d);
     collect_answers(d);
     commit(d);
@@ -570,6 +590,24 @@ daemon_run(struct daemon *d, struct err *e)
     return d->end;
 }
 
+/* nohup(1) has us ignore SIGHUP, and means it. */
+static bool
+is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static void
+watch_signals(struct daemon *d)
+{
+    d->signals[0] = loop_signal_new(d->loop, SIGTERM, on_stop_signal, d);
+    d->signals[1] = loop_signal_new(d->loop, SIGINT, on_stop_signal, d);
+    d->signals[2] = loop_signal_new(d->loop, SIGUSR1, on_check_signal, d);
+    if (!is_ignored(SIGHUP))
+        d->signals[3] = loop_signal_new(d->loop, SIGHUP, on_stop_signal, d);
+}
+
 static int
 open_folders(struct daemon *d, struct err *e)
 {
@@ -604,10 +642,7 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
     d->sorter = sorter_new(&opts->config->rules);
     loop_timer_init(&d->shutdown, on_shutdown_due, d);
     loop_timer_init(&d->time_limit, on_time_limit, d);
-    static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < 3; i++)
-        d->signals[i] = loop_signal_new(d->loop, stops[i], on_stop_signal, d);
-    d->signals[3] = loop_signal_new(d->loop, SIGUSR1, on_check_signal, d);
+    watch_signals(d);
     if (open_folders(d, e) != 0 || add_posts(d, e) != 0) {
         daemon_free(d);
         return NULL;
@@ -647,6 +682,7 @@ daemon_free(struct daemon *d)
     journal_close(d->journal);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
         loop_signal_close(d->signals[i]);
+    signal(SIGUSR1, SIG_IGN); /* it never was meant to kill */
     loop_timer_clear(d->loop, &d->shutdown);
     loop_timer_clear(d->loop, &d->time_limit);
     loop_free(d->loop);

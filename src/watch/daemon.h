@@ -47,6 +47,8 @@ enum daemon_end daemon_run(struct daemon *d, struct err *e);
 void daemon_stop(struct daemon *d);
 /* What the hooks came to, once daemon_run() has returned. */
 struct work_tally daemon_tally(const struct daemon *d);
+/* As daemon_stop(), but what waits is not run, and what runs is asked to end. */
+void daemon_stop_now(struct daemon *d);
 void daemon_free(struct daemon *d); /* NULL is fine */
 
 #endif

@@ -28,6 +28,7 @@ struct secret {
     struct err why;
     bool failed;
     struct child *child;
+    bool ended; /* the command has; whom it left in its group is none of our business */
     struct loop_timer timer; /* a command: its time limit; else: answers in the next turn */
 };
 
@@ -37,6 +38,8 @@ secret_close(struct secret *s)
     if (s == NULL)
         return;
     loop_timer_clear(s->loop, &s->timer);
+    if (s->child != NULL && !s->ended)
+        child_signal(s->child, SIGTERM);
     child_close(s->child);
     buf_wipe(&s->found);
     free(s);
@@ -141,6 +144,7 @@ static void
 on_command_exit(void *arg, int status, int spawn_errno)
 {
     struct secret *s = arg;
+    s->ended = true;
     if (spawn_errno != 0) {
         s->failed = true;
         err_sys(&s->why, ERR_AUTH, spawn_errno, "cannot start");

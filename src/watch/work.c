@@ -228,18 +228,31 @@ open_stdin(const struct task *t, struct err *e)
     return -1;
 }
 
-static void
+/* What may be short, descriptors or room in the spool, comes back when a running hook ends: then
+ * this one is asked again. */
+static bool
+cannot_start(struct task *t, const struct err *e)
+{
+    struct work *w = t->work;
+    if (!list_empty(&w->running)) {
+        queue_put_back(w->queue, &t->job);
+        return false;
+    }
+    log_error("%s: %s: not run: %s", field_of(t, "RULE"), field_of(t, "EVENT_ID"), e->text);
+    leave_open(t);
+    settle_task(t);
+    return true;
+}
+
+/* False: no more can be started for now. */
+static bool
 start(struct task *t)
 {
     struct work *w = t->work;
     struct err e = {0};
     int fd = open_stdin(t, &e);
-    if (fd < 0 && t->letter->stdin_kind != STDIN_NONE) {
-        log_error("%s: %s: not run: %s", field_of(t, "RULE"), field_of(t, "EVENT_ID"), e.text);
-        leave_open(t);
-        settle_task(t);
-        return;
-    }
+    if (fd < 0 && t->letter->stdin_kind != STDIN_NONE)
+        return cannot_start(t, &e);
     struct run_opts opts = {
         .letter = t->letter,
         .stdin_fd = fd,
@@ -254,6 +267,7 @@ start(struct task *t)
     t->run = run_start(w->opts.loop, &opts);
     if (fd >= 0)
         close(fd);
+    return true;
 }
 
 void
@@ -261,7 +275,8 @@ work_start_due(struct work *w)
 {
     struct job *job;
     while ((job = queue_next(w->queue)) != NULL)
-        start(LIST_OWNER(job, struct task, job));
+        if (!start(LIST_OWNER(job, struct task, job)))
+            return;
 }
 
 void

@@ -112,6 +112,56 @@ a_new_epoch_forgets_what_was_taken(void **state)
     mailbox_clear(&m);
 }
 
+static void
+check_missing(const struct mailbox *m, const char *expected)
+{
+    struct buf set = {0};
+    mailbox_missing(m, "*", &set);
+    assert_string_equal(buf_str(&set), expected);
+    buf_free(&set);
+}
+
+static void
+what_was_taken_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    check_missing(&m, "11:*");
+    mailbox_take(&m, 11);
+    mailbox_take(&m, 12);
+    check_missing(&m, "13:*");
+    mailbox_take(&m, 14);
+    mailbox_take(&m, 20);
+    check_missing(&m, "13,15:19,21:*");
+    mailbox_take(&m, UINT32_MAX);
+    check_missing(&m, "13,15:19,21:4294967294,4294967295:*");
+    mailbox_settle(&m);
+    check_missing(&m, "4294967295:*");
+    mailbox_clear(&m);
+}
+
+static void
+a_request_has_so_many_ranges_at_most(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 0);
+    for (uint32_t uid = 2; uid < 4000; uid += 2)
+        mailbox_take(&m, uid);
+    struct buf set = {0};
+    mailbox_missing(&m, "*", &set);
+    int ranges = 1;
+    for (const char *p = buf_str(&set); *p != '\0'; p++)
+        ranges += *p == ',';
+    assert_int_equal(ranges, MAILBOX_RANGES);
+    assert_non_null(strstr(buf_str(&set), ",127:*"));
+    buf_free(&set);
+    mailbox_clear(&m);
+}
+
 int
 main(void)
 {
@@ -120,6 +170,8 @@ main(void)
         cmocka_unit_test(a_uid_is_new_until_taken_or_below_the_mark),
         cmocka_unit_test(taken_uids_stay_in_order_however_they_come),
         cmocka_unit_test(a_new_epoch_forgets_what_was_taken),
+        cmocka_unit_test(what_was_taken_is_not_asked_for_again),
+        cmocka_unit_test(a_request_has_so_many_ranges_at_most),
     };
     return cmocka_run_group_tests_name("imap_mailbox", tests, NULL, NULL);
 }

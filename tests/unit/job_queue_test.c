@@ -105,6 +105,25 @@ messages_overlap_where_their_rules_allow(void **state)
 }
 
 static void
+a_job_put_back_stands_where_it_stood(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(8);
+    struct job jobs[] = {job_of(1, 0), job_of(1, 1), job_of(2, 0)};
+    push_all(q, jobs, 3);
+    assert_ptr_equal(queue_next(q), &jobs[0]);
+    queue_put_back(q, &jobs[0]);
+    assert_int_equal(jobs[0].state, JOB_WAITING);
+    assert_int_equal(queue_running(q), 0);
+    assert_int_equal(queue_waiting(q), 3);
+    assert_ptr_equal(queue_next(q), &jobs[0]);
+    assert_null(queue_next(q));
+    queue_settle(q, &jobs[0]);
+    assert_int_equal(queue_waiting(q), 2);
+    queue_free(q, ignore_drop, NULL);
+}
+
+static void
 the_oldest_message_goes_first(void **state)
 {
     (void)state;
@@ -282,6 +301,7 @@ main(void)
         cmocka_unit_test(one_rule_runs_in_the_order_of_arrival),
         cmocka_unit_test(the_jobs_of_one_message_run_one_after_the_other),
         cmocka_unit_test(messages_overlap_where_their_rules_allow),
+        cmocka_unit_test(a_job_put_back_stands_where_it_stood),
         cmocka_unit_test(the_oldest_message_goes_first),
         cmocka_unit_test(never_more_than_the_maximum_run),
         cmocka_unit_test(an_ended_message_loses_its_waiting_jobs_only),

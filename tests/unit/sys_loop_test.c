@@ -9,8 +9,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -400,6 +402,24 @@ work_is_done_in_another_thread_and_told_in_ours(void **state)
     assert_string_equal(getenv("UV_THREADPOOL_SIZE"), "16");
 }
 
+static void
+a_file_over_the_limit_is_an_error_and_no_death(void **state)
+{
+    (void)state;
+    struct rlimit was, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = (struct rlimit){.rlim_cur = 1, .rlim_max = was.rlim_max};
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(write(fileno(f), "ab", 2), 1);
+    assert_int_equal(write(fileno(f), "b", 1), -1);
+    int error = errno;
+    setrlimit(RLIMIT_FSIZE, &was);
+    assert_int_equal(error, EFBIG);
+    fclose(f);
+}
+
 /* --- the end --- */
 
 static void
@@ -431,6 +451,35 @@ what_outlives_its_owner_is_told_the_end(void **state)
     assert_true(unfinished.done);
 }
 
+static void
+wait_for_a_byte(void *arg)
+{
+    char byte;
+    assert_int_equal(read(*(int *)arg, &byte, 1), 1);
+}
+
+static void
+never_told(void *arg)
+{
+    (void)arg;
+    fail();
+}
+
+static void
+work_that_does_not_end_is_left_behind(void **state)
+{
+    (void)state;
+    assert_false(loop_left_work());
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    struct loop *l = loop_new();
+    loop_work(l, wait_for_a_byte, never_told, &fds[0]);
+    loop_free(l);
+    assert_true(loop_left_work());
+    /* exit() waits for it */
+    assert_int_equal(write(fds[1], "", 1), 1);
+}
+
 int
 main(void)
 {
@@ -449,8 +498,10 @@ main(void)
         IN_A_LOOP(who_is_closed_in_a_callback_is_silent_and_its_number_free),
         IN_A_LOOP(a_reader_that_left_does_not_kill_us),
         IN_A_LOOP(a_signal_is_told_in_the_loop),
+        IN_A_LOOP(a_file_over_the_limit_is_an_error_and_no_death),
         IN_A_LOOP(work_is_done_in_another_thread_and_told_in_ours),
         cmocka_unit_test(what_outlives_its_owner_is_told_the_end),
+        cmocka_unit_test(work_that_does_not_end_is_left_behind),
     };
     return cmocka_run_group_tests_name("sys_loop", tests, NULL, NULL);
 }

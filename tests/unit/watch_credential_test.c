@@ -250,6 +250,32 @@ connections_that_ask_together_share_one_run(void **state)
 }
 
 static void
+refuse_at_once(void *arg, struct span secret, const struct err *why)
+{
+    on_secret(arg, secret, why);
+    struct got *g = arg;
+    credential_refused(g->credential, g->round);
+}
+
+static void
+a_refusal_by_the_first_connection_leaves_the_second_its_secret(void **state)
+{
+    struct account_under_test *t = *state;
+    write_secret(t, "one");
+    ask_credential(t); /* from now on it comes from memory */
+    struct got g[2] = {{.credential = t->credential}, {.credential = t->credential}};
+    struct credential_waiter w[2];
+    for (int i = 0; i < 2; i++) {
+        credential_waiter_init(&w[i], refuse_at_once, &g[i]);
+        credential_ask(t->credential, &w[i]);
+    }
+    while (g[1].calls == 0)
+        loop_turn(t->loop, true);
+    assert_string_equal(g[0].secret, "one");
+    assert_string_equal(g[1].secret, "one");
+}
+
+static void
 the_same_password_is_not_sent_twice_after_a_refusal(void **state)
 {
     struct account_under_test *t = *state;
@@ -322,6 +348,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_token_is_asked_at_every_connect, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             connections_that_ask_together_share_one_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_refusal_by_the_first_connection_leaves_the_second_its_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             the_same_password_is_not_sent_twice_after_a_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_password_is_tried, set_up, tear_down),
