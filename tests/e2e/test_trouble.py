@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import termios
-from contextlib import contextmanager
 
 import pytest
 
@@ -41,15 +40,9 @@ def announce(s):
     s.last.call(s.last.tell_news)
 
 
-@contextmanager
-def limited(what, soft):
-    """What is started here inherits the limit."""
-    was = resource.getrlimit(what)
-    resource.setrlimit(what, (soft, was[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(what, was)
+def limit(program, what, soft):
+    """From now on, for the program alone: the tests' own process has needs of its own."""
+    resource.prlimit(program.pid, what, (soft, resource.getrlimit(what)[1]))
 
 
 def watch_arguments(home, s, *more) -> list:
@@ -90,9 +83,8 @@ def test_a_connection_that_dies_after_each_message_gets_on_all_the_same(home, se
 
 def test_a_burst_with_few_descriptors_loses_nothing(home, user):
     home.configure({"work": home.account(user)}, [{"name": "all", "run": home.record()}])
-    with limited(resource.RLIMIT_NOFILE, 40):
-        program = home.start("run", "-c", home.config_file)
-    program.wait_watching("work/INBOX")
+    program = home.run("work/INBOX")
+    limit(program, resource.RLIMIT_NOFILE, 40)
     for number in range(150):
         user.deliver(mail(f"number {number}"))
     records = home.wait_records(150, program, 60)
@@ -101,12 +93,11 @@ def test_a_burst_with_few_descriptors_loses_nothing(home, user):
 
 def test_a_file_over_the_limit_is_an_error_and_the_mail_comes_again(home, user):
     home.configure({"work": home.account(user)}, [{"name": "all", "run": home.record()}])
-    with limited(resource.RLIMIT_FSIZE, 1 << 20):
-        program = home.start("run", "-c", home.config_file)
-    program.wait_watching("work/INBOX")
+    program = home.run("work/INBOX")
+    limit(program, resource.RLIMIT_FSIZE, 1 << 20)
     user.deliver(mail("big", body=b"x" * 70 + b"\n" * (2 << 20)))
     program.wait_log("File too large.*next try")
-    resource.prlimit(program.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
+    limit(program, resource.RLIMIT_FSIZE, resource.RLIM_INFINITY)
     program.signal(signal.SIGUSR1)
     [record] = home.wait_records(1, program)
     assert record["SUBJECT"] == "big"
