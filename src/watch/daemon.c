@@ -77,6 +77,7 @@ struct daemon {
     enum daemon_end end;
     struct err failure;
     bool was_up; /* some mailbox was watched once */
+    bool died;   /* an account did, and its mailboxes are to be stopped */
 };
 
 /* --- sorting --- */
@@ -260,12 +261,13 @@ end_with(struct daemon *d, enum daemon_end end, const struct err *why)
 
 /* Its other mailboxes are stopped in this turn; said once, and by whoever ends if that is us. */
 static void
-account_died(struct post *post, const struct err *why, bool ending)
+account_died(struct daemon *d, struct post *post, const struct err *why, bool ending)
 {
     if (!post->dead && !ending)
         log_error("%s: %s; this account stops until mailcall is started again", post->account->name,
             why->text);
     post->dead = true;
+    d->died = true;
 }
 
 /* Where every mailbox is looked at once, one that cannot be reached is told at the end. */
@@ -289,7 +291,7 @@ on_state(void *arg, enum watch_state state, const struct err *why)
     if (state == WATCH_UP)
         d->was_up = true;
     if (state == WATCH_DEAD)
-        account_died(box->post, why, ends);
+        account_died(d, box->post, why, ends);
     if (ends)
         end_with(d, DAEMON_FAILED, why);
     if (missed)
@@ -493,20 +495,28 @@ is_all_done(const struct daemon *d)
     return is_idle(d) && work_waiting(d->work) == 0;
 }
 
-/* An account that died takes its other mailboxes along; once it is ending, all do. */
+/* An account that died takes its other mailboxes along. */
 static void
-stop_what_ended(struct daemon *d)
+stop_dead_accounts(struct daemon *d)
 {
-    if (limit_reached(d))
-        end_with(d, DAEMON_LIMIT, NULL);
-    if (d->opts.once && is_all_done(d))
-        end_with(d, d->failure.kind == ERR_NONE ? DAEMON_DONE : DAEMON_FAILED, NULL);
     for (size_t i = 0; i < d->n_boxes; i++)
         if (d->boxes[i].post->dead && !d->boxes[i].stopped) {
             d->boxes[i].stopped = true;
             d->boxes[i].looked = true;
             watch_stop(d->boxes[i].watch);
         }
+    d->died = false;
+}
+
+static void
+stop_what_ended(struct daemon *d)
+{
+    if (limit_reached(d))
+        end_with(d, DAEMON_LIMIT, NULL);
+    if (d->died)
+        stop_dead_accounts(d);
+    if (d->opts.once && is_all_done(d))
+        end_with(d, d->failure.kind == ERR_NONE ? DAEMON_DONE : DAEMON_FAILED, NULL);
 }
 
 static bool

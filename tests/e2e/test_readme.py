@@ -101,7 +101,7 @@ def test_urgent_mail_to_the_phone(home, user, shell):
     shell(ONE_LINERS[3])
     user.deliver(mail("not urgent", headers=[("X-Priority", "3")]))
     user.deliver(mail("fire", headers=[("X-Priority", "1 (Highest)")]))
-    assert ran(home) == ["-fsS", "-H", "Title: fire", "-d", "ann@example.org",
+    assert ran(home) == ["-fsS", "-H", "Title: fire", "--data-raw", "ann@example.org",
                          "https://ntfy.sh/my-topic"]
 
 
