@@ -94,7 +94,7 @@ struct config *config_open(const struct globals *g, struct err *e);
 
 /* The folder for what outlives a run, not made yet; the caller frees. NULL with *e. */
 char *path_state(struct err *e);
-/* The folder for messages on their way, made if missing; the caller frees. NULL with *e. */
+/* The folder for messages on their way, not made yet; the caller frees. NULL with *e. */
 char *path_spool(struct err *e);
 
 /* --- netrc.c --- */

@@ -5,34 +5,9 @@
 #include "base/mem.h"
 #include "config/config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* Every missing level is made 0700, as XDG asks. */
-static int
-make_folders(const char *path, struct err *e)
-{
-    char *copy = xstrdup(path);
-    for (char *p = copy + 1;; p++) {
-        if (*p != '/' && *p != '\0')
-            continue;
-        char was = *p;
-        *p = '\0';
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
-            err_sys(e, ERR_CREATE, errno, "%s", copy);
-            free(copy);
-            return -1;
-        }
-        *p = was;
-        if (was == '\0')
-            break;
-    }
-    free(copy);
-    return 0;
-}
 
 static const char *
 absolute(const char *variable)
@@ -41,21 +16,27 @@ absolute(const char *variable)
     return value != NULL && value[0] == '/' ? value : NULL;
 }
 
+/* NULL where the user has no home. */
+static char *
+state_of_user(void)
+{
+    const char *base;
+    if ((base = absolute("XDG_STATE_HOME")) != NULL)
+        return xasprintf("%s/mailcall", base);
+    if ((base = absolute("HOME")) != NULL)
+        return xasprintf("%s/.local/state/mailcall", base);
+    return NULL;
+}
+
 char *
 path_state(struct err *e)
 {
-    const char *base;
-    char *path;
-    if ((base = absolute("STATE_DIRECTORY")) != NULL) {
-        path = xstrndup(base, strcspn(base, ":")); /* systemd lists several with colons */
-    } else if ((base = absolute("XDG_STATE_HOME")) != NULL) {
-        path = xasprintf("%s/mailcall", base);
-    } else if ((base = absolute("HOME")) != NULL) {
-        path = xasprintf("%s/.local/state/mailcall", base);
-    } else {
+    const char *base = absolute("STATE_DIRECTORY");
+    if (base != NULL)
+        return xstrndup(base, strcspn(base, ":")); /* systemd lists several with colons */
+    char *path = state_of_user();
+    if (path == NULL)
         err_set(e, ERR_CREATE, "no folder for what must outlive us: set XDG_STATE_HOME or HOME");
-        return NULL;
-    }
     return path;
 }
 
@@ -63,23 +44,13 @@ char *
 path_spool(struct err *e)
 {
     const char *base;
-    char *path;
-    if ((base = absolute("RUNTIME_DIRECTORY")) != NULL) {
-        path = xstrdup(base);
-    } else if ((base = absolute("XDG_RUNTIME_DIR")) != NULL) {
-        path = xasprintf("%s/mailcall", base);
-    } else if ((base = absolute("XDG_STATE_HOME")) != NULL) {
-        path = xasprintf("%s/mailcall", base);
-    } else if ((base = absolute("HOME")) != NULL) {
-        path = xasprintf("%s/.local/state/mailcall", base);
-    } else {
+    if ((base = absolute("RUNTIME_DIRECTORY")) != NULL)
+        return xstrdup(base);
+    if ((base = absolute("XDG_RUNTIME_DIR")) != NULL)
+        return xasprintf("%s/mailcall", base);
+    char *path = state_of_user();
+    if (path == NULL)
         err_set(e, ERR_CREATE, "no folder for messages: set XDG_RUNTIME_DIR or HOME");
-        return NULL;
-    }
-    if (make_folders(path, e) != 0) {
-        free(path);
-        return NULL;
-    }
     return path;
 }
 

@@ -6,6 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+static void
+fill(struct err *e, const char *fmt, va_list ap)
+{
+    vsnprintf(e->text, sizeof e->text, fmt, ap);
+}
+
+static void
+append(struct err *e, const char *why)
+{
+    size_t n = strlen(e->text);
+    snprintf(e->text + n, sizeof e->text - n, ": %s", why);
+}
+
 int
 err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
@@ -14,7 +27,7 @@ err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
     e->kind = kind;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    fill(e, fmt, ap);
     va_end(ap);
     return -1;
 }
@@ -27,10 +40,9 @@ err_sys(struct err *e, enum err_kind kind, int number, const char *fmt, ...)
     e->kind = kind;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    fill(e, fmt, ap);
     va_end(ap);
-    size_t n = strlen(e->text);
-    snprintf(e->text + n, sizeof e->text - n, ": %s", strerror(number));
+    append(e, strerror(number));
     return -1;
 }
 
@@ -43,9 +55,8 @@ err_wrap(struct err *e, const char *fmt, ...)
     memcpy(old, e->text, sizeof old);
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    fill(e, fmt, ap);
     va_end(ap);
-    size_t n = strlen(e->text);
-    snprintf(e->text + n, sizeof e->text - n, ": %s", old);
+    append(e, old);
     return -1;
 }

@@ -8,6 +8,7 @@
 #include "hook/fields.h"
 
 #include "base/mem.h"
+#include "base/percent.h"
 #include "base/rfc3339.h"
 #include "base/utf8.h"
 
@@ -168,25 +169,12 @@ get_flags(struct buf *out, const struct event *e, size_t at)
         buf_addf(out, "%s%s", i > 0 ? " " : "", e->meta->flags.v[i]);
 }
 
-static bool
-is_plain_in_url(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           strchr("-._~/", c) != NULL;
-}
-
-/* RFC 5092 allows some more characters bare; to escape them too is legal and safe in a shell. */
 static void
 get_url(struct buf *out, const struct event *e, size_t at)
 {
     (void)at;
     buf_addf(out, "%s/", e->meta->url);
-    for (const char *p = e->meta->mailbox; *p != '\0'; p++) {
-        if (is_plain_in_url(*p))
-            buf_addc(out, *p);
-        else
-            buf_addf(out, "%%%02X", (unsigned char)*p);
-    }
+    percent_add(out, e->meta->mailbox, "/");
     buf_addf(out, ";UIDVALIDITY=%" PRIu32 "/;UID=%" PRIu32, e->meta->uidvalidity, e->meta->uid);
 }
 

@@ -9,6 +9,7 @@
 #include "watch/watch.h"
 
 #include "base/mem.h"
+#include "base/percent.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 #include "sys/log.h"
@@ -320,21 +321,15 @@ on_timer(void *arg)
 
 /* --- the outside --- */
 
-/* The server part of an RFC 5092 URL: everything but unreserved characters is percent-encoded. */
+/* The server part of an RFC 5092 URL. */
 static char *
 server_url(const struct account *a)
 {
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     bool implicit = a->net.tls == STREAM_IMPLICIT;
     bool literal6 = strchr(a->net.host, ':') != NULL;
     struct buf b = {0};
     buf_adds(&b, implicit ? "imaps://" : "imap://");
-    for (const char *p = a->user; *p != '\0'; p++)
-        if (strchr(plain, *p) != NULL)
-            buf_addc(&b, *p);
-        else
-            buf_addf(&b, "%%%02X", (unsigned char)*p);
+    percent_add(&b, a->user, "");
     buf_addf(&b, literal6 ? "@[%s]" : "@%s", a->net.host);
     if (a->net.port != (implicit ? 993 : 143))
         buf_addf(&b, ":%u", (unsigned)a->net.port);

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/percent.h"
 #include "base/rfc3339.h"
 #include "base/strv.h"
 #include "base/units.h"
@@ -190,6 +191,19 @@ vectors_and_errors(void **state)
 }
 
 static void
+urls_hold_what_was_escaped(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    percent_add(&b, "ann+x@example.com/a-b._~", "");
+    assert_string_equal(buf_str(&b), "ann%2Bx%40example.com%2Fa-b._~");
+    buf_clear(&b);
+    percent_add(&b, "Lists/\xC3\x9C $(x)", "/");
+    assert_string_equal(buf_str(&b), "Lists/%C3%9C%20%24%28x%29");
+    buf_free(&b);
+}
+
+static void
 digest_separates_parts(void **state)
 {
     (void)state;
@@ -211,6 +225,7 @@ main(void)
         cmocka_unit_test(durations_and_sizes_want_units),
         cmocka_unit_test(times_are_utc),
         cmocka_unit_test(vectors_and_errors),
+        cmocka_unit_test(urls_hold_what_was_escaped),
         cmocka_unit_test(digest_separates_parts),
     };
     return cmocka_run_group_tests_name("base_text", tests, NULL, NULL);
