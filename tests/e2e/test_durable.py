@@ -71,6 +71,21 @@ def test_killed_at_random_moments_under_load_it_loses_nothing(home, user):
     assert all(len(ids) == 1 for ids in seen.values()), f"seed {seed}"
 
 
+def test_what_is_done_is_not_repeated_after_a_kill(home, user):
+    """The second hook starts behind the commit that knows of the first, in the order of the turn."""
+    home.configure({"work": home.account(user)}, rules(home))
+    program = home.run("work/INBOX")
+    user.deliver(mail("first"))
+    program.wait_log("all ok")
+    user.deliver(mail("second"))
+    home.wait_records(2, program)
+    kill(home, program)
+    program = home.run("work/INBOX")
+    user.deliver(mail("end"))
+    wait_for(lambda: any(r["SUBJECT"] == "end" for r in home.records()), "the last mail")
+    assert [r["SUBJECT"] for r in home.records()].count("first") == 1
+
+
 def test_a_hook_that_fails_for_now_runs_again(home, user):
     """75 twice, then 0: same EVENT_ID, counting attempts; others do not wait for it."""
     flag = home.folder / "ready"
