@@ -13,4 +13,11 @@ enum { DIGEST_SIZE = 32 };
  */
 void digest_parts(unsigned char out[static DIGEST_SIZE], const struct span *parts, size_t n);
 
+/* The plain SHA-256 of bytes that come piece by piece. digest_end() frees d (NULL is fine: then
+ * `out` is not touched); with `out` NULL that is all it does. */
+struct digest;
+struct digest *digest_begin(void);
+void digest_add(struct digest *d, struct span bytes);
+void digest_end(struct digest *d, unsigned char *out);
+
 #endif

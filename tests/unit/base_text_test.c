@@ -213,6 +213,53 @@ digest_separates_parts(void **state)
     assert_memory_not_equal(a, b, DIGEST_SIZE);
 }
 
+static void
+assert_digest(const unsigned char got[static DIGEST_SIZE], const char *want)
+{
+    char hex[DIGEST_SIZE * 2 + 1];
+    for (size_t i = 0; i < DIGEST_SIZE; i++)
+        snprintf(hex + 2 * i, 3, "%02x", got[i]);
+    assert_string_equal(hex, want);
+}
+
+/* The vectors of FIPS 180-2. */
+static void
+a_digest_is_the_same_whatever_the_pieces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *want;
+    } table[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+    };
+    unsigned char got[DIGEST_SIZE];
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct span text = span_str(table[i].text);
+        for (size_t cut = 0; cut <= text.n; cut++) {
+            struct digest *d = digest_begin();
+            digest_add(d, (struct span){text.p, cut});
+            digest_add(d, (struct span){text.p + cut, text.n - cut});
+            digest_end(d, got);
+            assert_digest(got, table[i].want);
+        }
+    }
+}
+
+static void
+a_digest_may_be_given_up(void **state)
+{
+    (void)state;
+    struct digest *d = digest_begin();
+    digest_add(d, SPAN("abc"));
+    digest_add(d, (struct span){0});
+    digest_end(d, NULL);
+    digest_end(NULL, NULL);
+}
+
 int
 main(void)
 {
@@ -227,6 +274,8 @@ main(void)
         cmocka_unit_test(vectors_and_errors),
         cmocka_unit_test(urls_hold_what_was_escaped),
         cmocka_unit_test(digest_separates_parts),
+        cmocka_unit_test(a_digest_is_the_same_whatever_the_pieces),
+        cmocka_unit_test(a_digest_may_be_given_up),
     };
     return cmocka_run_group_tests_name("base_text", tests, NULL, NULL);
 }
