@@ -3,6 +3,7 @@
 #   make            builds build/mailcall
 #   make demo       shows it working against a throwaway mail server on loopback
 #   make check      every test; SAN=1 the same under ASan and UBSan
+#   make bench      what things cost, as ratios to the bare thing in the same run
 #   make lint       format, compiler warnings as errors, static analysis, shellcheck
 #   make fuzz       every fuzz target for FUZZ_SECONDS (60) each; needs clang
 #   make install    DESTDIR and PREFIX as usual
@@ -19,7 +20,7 @@ FUZZ_SECONDS ?= 60
 VERSION := 0.1.0
 
 ROOMS := base imap mail rule hook job sort sys net config watch
-LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0 sqlite3
+LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0 sqlite3 jansson
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wno-format-nonliteral
@@ -39,6 +40,7 @@ endif
 SRC   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 CMD   := $(sort $(wildcard cmd/*.c))
 UNIT  := $(sort $(foreach room,$(ROOMS),$(wildcard tests/unit/$(room)_*_test.c)))
+BENCH := $(sort $(wildcard tests/bench/*.c))
 FUZZ  := $(sort $(wildcard tests/fuzz/*.c))
 ARCHIVE  := $(BUILD)/libmailcall.a
 UNIT_BIN := $(UNIT:tests/unit/%.c=$(BUILD)/unit/%)
@@ -48,7 +50,7 @@ COMPILE = @mkdir -p $(@D); echo "  CC    $<"; \
 LINK = @mkdir -p $(@D); echo "  LINK  $@"; \
 	$(CC) $(MY_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(MY_LDLIBS) $(LDLIBS)
 
-.PHONY: all unit check demo lint format fuzz install uninstall clean
+.PHONY: all unit check demo bench lint format fuzz install uninstall clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.o
 
@@ -81,16 +83,22 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) sh tests/demo
 
+bench: $(BENCH:tests/bench/%.c=$(BUILD)/bench/%)
+	@for b in $^; do $$b || exit 1; done
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVE)
+	$(LINK)
+
 lint:
 	@sh tests/packages lint
-	@clang-format --dry-run --Werror $(SRC) $(CMD) $(UNIT) $(FUZZ) $(wildcard src/*/*.h cmd/*.h)
+	@clang-format --dry-run --Werror $(SRC) $(CMD) $(UNIT) $(FUZZ) $(BENCH) $(wildcard src/*/*.h cmd/*.h)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-lint CFLAGS="-O2 -Werror" all $(UNIT_BIN:$(BUILD)/%=$(BUILD)-lint/%)
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Isrc --enable=warning,portability \
 		--suppress=missingIncludeSystem $(SRC) $(CMD)
 	shellcheck hooks/* tests/packages tests/run tests/demo .ci/run
 
 format:
-	clang-format -i $(SRC) $(CMD) $(UNIT) $(FUZZ) $(wildcard src/*/*.h cmd/*.h)
+	clang-format -i $(SRC) $(CMD) $(UNIT) $(FUZZ) $(BENCH) $(wildcard src/*/*.h cmd/*.h)
 
 # libFuzzer needs clang's own objects: the archive is built again in a folder of its own
 fuzz:

@@ -28,23 +28,41 @@ parse(struct globals *g, int argc, char **argv)
     return 0;
 }
 
-/* Returns how many programs are missing or cannot be run. */
+/* Returns how many programs of this command, 0 or 1, are missing or cannot be run. */
+static unsigned
+check_program(const struct config *c, size_t rule, const char *key, const struct strv *run)
+{
+    struct err e;
+    char *path = run_find(run->v[0], &c->hooks[rule].path, getenv("PATH"), &e);
+    if (path == NULL)
+        fprintf(stderr, "%s: error: rules[%zu] %s: %s: %s\n", c->rules.v[rule].where, rule,
+            c->rules.v[rule].name, key, e.text);
+    free(path);
+    return path == NULL;
+}
+
+static unsigned
+check_actions(const struct config *c, size_t rule, const char *key, const struct actions *a)
+{
+    unsigned missing = 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].kind == ACTION_RUN)
+            missing += check_program(c, rule, key, &a->v[i].run);
+    return missing;
+}
+
 static unsigned
 check_programs(const struct config *c)
 {
     unsigned missing = 0;
     for (size_t i = 0; i < c->rules.n; i++) {
         const struct hook_opts *h = &c->hooks[i];
-        struct err e;
-        if (h->sh != NULL || !c->rules.v[i].enabled)
+        if (!c->rules.v[i].enabled)
             continue;
-        char *path = run_find(h->run.v[0], &h->path, getenv("PATH"), &e);
-        if (path == NULL) {
-            missing++;
-            fprintf(stderr, "%s: error: rules[%zu] %s: run: %s\n", c->rules.v[i].where, i,
-                c->rules.v[i].name, e.text);
-        }
-        free(path);
+        if (h->sh == NULL)
+            missing += check_program(c, i, "run", &h->run);
+        missing += check_actions(c, i, "on_success: run", &h->on_success);
+        missing += check_actions(c, i, "on_failure: run", &h->on_failure);
     }
     return missing;
 }
@@ -81,7 +99,7 @@ check(const struct globals *g)
     if (c == NULL)
         return exit_code(e.kind);
     int status = check_programs(c) == 0 ? EXIT_OK : EXIT_BAD_CONFIG;
-    if (geteuid() == 0 && !c->allow_root)
+    if (geteuid() == 0 && !c->daemon.allow_root)
         fputs("mailcall: as root, run needs daemon: { allow_root: true }\n", stderr);
     if (status == EXIT_OK)
         say_fine(c);

@@ -15,6 +15,7 @@
 enum {
     EXIT_OK = 0,
     EXIT_NO = 1,
+    EXIT_NOT_RUNNING = 3,
     EXIT_BUG = 70,
     EXIT_USAGE_ERROR = 64,
     EXIT_BAD_CONFIG = 78,
@@ -41,6 +42,9 @@ const struct command *command_find(const char *name);
 
 int cmd_run(struct globals *g, int argc, char **argv);
 int cmd_watch(struct globals *g, int argc, char **argv);
+int cmd_failed(struct globals *g, int argc, char **argv);
+int cmd_retry(struct globals *g, int argc, char **argv);
+int cmd_drop(struct globals *g, int argc, char **argv);
 int cmd_check(struct globals *g, int argc, char **argv);
 int cmd_help(struct globals *g, int argc, char **argv);
 /* Prints the help of one subcommand, or of all if it is NULL, on stdout; returns EXIT_OK. */
@@ -94,7 +98,9 @@ struct config *config_open(const struct globals *g, struct err *e);
 
 /* The folder for what outlives a run, not made yet; the caller frees. NULL with *e. */
 char *path_state(struct err *e);
-/* The folder for messages on their way, not made yet; the caller frees. NULL with *e. */
+/* The folder of the control socket, likewise. */
+char *path_runtime(struct err *e);
+/* The folder for messages of a run that keeps nothing, likewise. */
 char *path_spool(struct err *e);
 
 /* --- netrc.c --- */

@@ -9,6 +9,7 @@
 
 static const char exit_codes[] = "0    ok\n"
                                  "1    no\n"
+                                 "3    not running\n"
                                  "64   wrong usage\n"
                                  "66   a file cannot be read\n"
                                  "68   unknown host\n"

@@ -29,11 +29,14 @@ const struct command commands[] = {
         "one line: received, account/mailbox, uid, from, subject.\n"
         "  -s, --shell CMD         run by sh -c; the mail is in $MAILCALL_*, the message on stdin\n"
         "  -o, --output FORMAT     print this instead: '{from}\\t{subject}'\n"
-        "      --stdin KIND        message (default), headers, none\n"
+        "      --stdin KIND        message (default), headers, json, none\n"
         "  -N, --count N           end after N mails\n"
         "  -t, --time-limit D      end after this long, with 124\n"
         "      --timeout-hook D    stop the command after this long (5m)\n"
         "      --retry N           try a command that fails for now (75, 111, a timeout) again\n"
+        "      --debounce D        one run for a burst of mails, once it is quiet for this long\n"
+        "      --max-delay D       but never later than this after its first mail (1m)\n"
+        "      --on-busy WHAT      while the command runs: queue (default), skip, restart\n"
         "      --exit-on-error     end with the command's status when it fails\n"
         "Filters (regexes ignore case): --from --to --cc --addressed-to --reply-to --sender\n"
         "  --recipient --subject --list-id --message-id --any-header REGEX, --header 'NAME: REGEX' "
@@ -45,6 +48,23 @@ const struct command commands[] = {
         "Secret: --password-command CMD, --token-command CMD, --password-file FILE (- is stdin),\n"
         "  $CREDENTIALS_DIRECTORY/HOST, ~/.netrc, else it asks on the terminal.\n"
         "Trust: --tls-ca-file FILE, --tls-fingerprint sha256:HEX.\n"},
+    {"failed", cmd_failed, "failed [EVENT-ID... | -r RULE...]",
+        "list the jobs that failed for good",
+        "One line each: event id, when it failed, rule, account/mailbox:uid, result, attempts, "
+        "subject.\n"
+        "With event ids also the last of the hook's output.\n"
+        "  -r, --rule RULE         only this rule's\n"
+        "      --json              one JSON object a line\n"
+        "  -q                      print nothing; 1 when there are any\n"},
+    {"retry", cmd_retry, "retry (EVENT-ID... | -r RULE... | --all)", "run failed jobs again",
+        "The event id stays and attempts are counted on. Where an action failed, the hook does not "
+        "run\n"
+        "again, the action does. Without a running mailcall they wait until it is started.\n"
+        "  -r, --rule RULE         those of this rule\n"
+        "      --all               all\n"},
+    {"drop", cmd_drop, "drop (EVENT-ID... | -r RULE...)", "forget failed jobs and their messages",
+        "The messages on the server stay as they are.\n"
+        "  -r, --rule RULE         those of this rule\n"},
     {"check", cmd_check, "check [FILE]", "say what is wrong with a configuration", ""},
     {"help", cmd_help, "help [COMMAND | exit-codes | fields]", "this text", ""},
     {0},

@@ -40,15 +40,31 @@ path_state(struct err *e)
     return path;
 }
 
-char *
-path_spool(struct err *e)
+/* NULL where nothing was handed to us that ends with the session. */
+static char *
+runtime_folder(void)
 {
     const char *base;
     if ((base = absolute("RUNTIME_DIRECTORY")) != NULL)
-        return xstrdup(base);
+        return xstrndup(base, strcspn(base, ":"));
     if ((base = absolute("XDG_RUNTIME_DIR")) != NULL)
         return xasprintf("%s/mailcall", base);
-    char *path = state_of_user();
+    return NULL;
+}
+
+char *
+path_runtime(struct err *e)
+{
+    char *path = runtime_folder();
+    return path != NULL ? path : path_state(e);
+}
+
+char *
+path_spool(struct err *e)
+{
+    char *path = runtime_folder();
+    if (path == NULL)
+        path = state_of_user();
     if (path == NULL)
         err_set(e, ERR_CREATE, "no folder for messages: set XDG_RUNTIME_DIR or HOME");
     return path;

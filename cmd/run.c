@@ -80,18 +80,18 @@ keep_rules(struct config *c, const struct strv *wanted, struct err *e)
 static int
 refuse_root(const struct config *c, struct err *e)
 {
-    if (geteuid() != 0 || c->allow_root)
+    if (geteuid() != 0 || c->daemon.allow_root)
         return 0;
     return err_set(e, ERR_CONFIG,
         "run: hooks would run as root; start it as a user, or write daemon: { allow_root: true }");
 }
 
 static void
-on_letter(void *arg, const struct letter *letter, const struct mail *mail)
+on_letter(void *arg, const struct letter *letter)
 {
     struct run_args *args = arg;
     struct buf line = {0};
-    outcome_plan_line(&line, letter, mail);
+    outcome_plan_line(&line, letter);
     printf("%s\n", buf_str(&line));
     if (flush_stdout(&args->output) != 0)
         daemon_stop_now(args->daemon);
@@ -112,14 +112,32 @@ status_of(struct daemon *d, enum daemon_end end, bool once, const struct err *e)
     return tally.failed > 0 ? EXIT_NO : tally.left > 0 ? exit_code(ERR_AGAIN) : EXIT_OK;
 }
 
+/* Where things lie; a dry run keeps nothing. */
+struct folders {
+    char *spool;
+    char *state;
+    char *control;
+};
+
 static int
-watch_in(const struct config *c, struct run_args *args, const char *spool, const char *state)
+find_folders(struct folders *f, bool dry_run, struct err *e)
+{
+    if (dry_run)
+        return (f->spool = path_spool(e)) != NULL ? 0 : -1;
+    f->state = path_state(e);
+    f->control = f->state != NULL ? path_runtime(e) : NULL;
+    return f->control != NULL ? 0 : -1;
+}
+
+static int
+watch_in(const struct config *c, struct run_args *args, const struct folders *folders)
 {
     struct err e = {0};
     struct daemon_opts opts = {
         .config = c,
-        .spool = spool,
-        .state = args->dry_run ? NULL : state,
+        .spool = folders->spool,
+        .state = folders->state,
+        .control = folders->control,
         .on_letter = args->dry_run ? on_letter : NULL,
         .once = args->once,
         .arg = args,
@@ -136,11 +154,11 @@ watch_in(const struct config *c, struct run_args *args, const char *spool, const
 static int
 watch_all(const struct config *c, struct run_args *args, struct err *e)
 {
-    char *spool = path_spool(e);
-    char *state = spool != NULL ? path_state(e) : NULL;
-    int status = state != NULL ? watch_in(c, args, spool, state) : fail(e);
-    free(spool);
-    free(state);
+    struct folders f = {0};
+    int status = find_folders(&f, args->dry_run, e) == 0 ? watch_in(c, args, &f) : fail(e);
+    free(f.spool);
+    free(f.state);
+    free(f.control);
     return status;
 }
 

@@ -34,6 +34,9 @@ enum {
     OPT_STDIN = 500,
     OPT_TIMEOUT_HOOK,
     OPT_RETRY,
+    OPT_DEBOUNCE,
+    OPT_MAX_DELAY,
+    OPT_ON_BUSY,
     OPT_EXIT_ON_ERROR,
     OPT_PASSWORD_COMMAND,
     OPT_TOKEN_COMMAND,
@@ -50,6 +53,9 @@ static const struct option own_longs[] = {
     {"stdin", required_argument, NULL, OPT_STDIN},
     {"timeout-hook", required_argument, NULL, OPT_TIMEOUT_HOOK},
     {"retry", required_argument, NULL, OPT_RETRY},
+    {"debounce", required_argument, NULL, OPT_DEBOUNCE},
+    {"max-delay", required_argument, NULL, OPT_MAX_DELAY},
+    {"on-busy", required_argument, NULL, OPT_ON_BUSY},
     {"exit-on-error", no_argument, NULL, OPT_EXIT_ON_ERROR},
     {"password-command", required_argument, NULL, OPT_PASSWORD_COMMAND},
     {"token-command", required_argument, NULL, OPT_TOKEN_COMMAND},
@@ -65,6 +71,8 @@ struct watch_args {
     struct rule rule;
     struct hook_opts hook;
     struct retry_opts retry;
+    struct queue_rule manners;
+    bool has_manners;                  /* somebody asked for other than the usual ones */
     struct cond *group[2 * N_FILTERS]; /* one COND_ANY for each filter and each --not- */
     const char *format;                /* -o */
     bool has_command;
@@ -111,13 +119,17 @@ static int
 set_stdin(struct hook_opts *h, const char *value, struct err *e)
 {
     static const char *const kinds[] = {
-        [STDIN_MESSAGE] = "message", [STDIN_HEADERS] = "headers", [STDIN_NONE] = "none"};
-    for (int i = 0; i < 3; i++)
+        [STDIN_MESSAGE] = "message",
+        [STDIN_HEADERS] = "headers",
+        [STDIN_NONE] = "none",
+        [STDIN_JSON] = "json",
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(value, kinds[i]) == 0) {
             h->stdin_kind = (enum hook_stdin)i;
             return 0;
         }
-    return err_set(e, ERR_USAGE, "--stdin: '%s' is not message, headers or none", value);
+    return err_set(e, ERR_USAGE, "--stdin: '%s' is not message, headers, json or none", value);
 }
 
 static int
@@ -141,6 +153,14 @@ set_retry(struct watch_args *a, const char *value, struct err *e)
         return -1;
     a->retry.attempts = n + 1;
     return 0;
+}
+
+static int
+set_manner(
+    struct watch_args *a, const char *option, const char *key, const char *value, struct err *e)
+{
+    a->has_manners = true;
+    return config_manner(&a->manners, key, value, e) == 0 ? 0 : err_wrap(e, "%s", option);
 }
 
 static void
@@ -177,6 +197,12 @@ set_option(struct watch_args *a, int c, const char *value, struct err *e)
         return duration_parse(value, &a->hook.timeout_ms, e);
     case OPT_RETRY:
         return set_retry(a, value, e);
+    case OPT_DEBOUNCE:
+        return set_manner(a, "--debounce", "debounce", value, e);
+    case OPT_MAX_DELAY:
+        return set_manner(a, "--max-delay", "max_delay", value, e);
+    case OPT_ON_BUSY:
+        return set_manner(a, "--on-busy", "on_busy", value, e);
     case OPT_EXIT_ON_ERROR:
         a->exit_on_error = true;
         return 0;
@@ -245,9 +271,12 @@ set_command(struct watch_args *a, char **command, struct err *e)
     a->has_command = a->has_command || a->hook.run.n > 0;
     if (a->has_command && a->format != NULL)
         return err_set(e, ERR_USAGE, "-o prints, so it does not go with a command");
+    if (!a->has_command && a->has_manners)
+        return err_set(
+            e, ERR_USAGE, "--debounce, --max-delay and --on-busy are about a command; give one");
     if (!a->has_command)
         a->hook.stdin_kind = STDIN_NONE;
-    return 0;
+    return config_settle_manners(&a->manners, e) == 0 ? 0 : err_wrap(e, "--max-delay");
 }
 
 static int
@@ -380,10 +409,10 @@ shown(const struct letter *letter, const char *name)
 
 /* One line for scripts; a value holds neither tab nor newline (fields.h). */
 static void
-print_tsv(const struct letter *l, const struct mail *mail)
+print_tsv(const struct letter *l)
 {
-    printf("%s\t%s/%s\t%u\t%s\t%s\n", shown(l, "RECEIVED"), mail->meta.account, mail->meta.mailbox,
-        (unsigned)mail->meta.uid, shown(l, "FROM"), shown(l, "SUBJECT"));
+    printf("%s\t%s/%s\t%s\t%s\t%s\n", shown(l, "RECEIVED"), shown(l, "ACCOUNT"),
+        shown(l, "MAILBOX"), shown(l, "UID"), shown(l, "FROM"), shown(l, "SUBJECT"));
 }
 
 /* For eyes: nothing that reorders or hides text on a terminal. */
@@ -424,7 +453,7 @@ print_format(const char *format, const struct letter *l)
 }
 
 static void
-on_letter(void *arg, const struct letter *letter, const struct mail *mail)
+on_letter(void *arg, const struct letter *letter)
 {
     struct watch_args *a = arg;
     if (a->format != NULL)
@@ -432,7 +461,7 @@ on_letter(void *arg, const struct letter *letter, const struct mail *mail)
     else if (isatty(STDOUT_FILENO))
         print_columns(letter);
     else
-        print_tsv(letter, mail);
+        print_tsv(letter);
     if (flush_stdout(&a->output) != 0)
         daemon_stop_now(a->daemon);
 }
@@ -553,7 +582,10 @@ close_config(struct watch_args *a)
         .rules = {.v = &a->rule, .n = 1},
         .hooks = &a->hook,
         .retries = &a->retry,
-        .allow_root = true, /* the command was typed by whoever is root */
+        .manners = &a->manners,
+        .daemon = {.allow_root = true, /* the command was typed by whoever is root */
+            .max_hooks = 8,
+            .shutdown_timeout_ms = 30 * 1000},
     };
     config_fixed_secrets(&a->config.secrets);
 }
@@ -578,6 +610,7 @@ cmd_watch(struct globals *g, int argc, char **argv)
             .umask = 077,
             .timeout_ms = 5 * 60 * 1000,
             .kill_after_ms = 10 * 1000},
+        .manners = {.concurrency = 1, .on_busy = BUSY_QUEUE},
     };
     retry_default(&a.retry);
     a.retry.attempts = 1; /* unless --retry says otherwise */

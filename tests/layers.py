@@ -32,7 +32,8 @@ MAY = {
 ALSO = {
     "hook/run.c": {"sys/": None},
     "hook/run.h": {"sys/": None},
-    "config/": {"hook/": {"hook/letter.h", "hook/fields.h"}, "job/": {"job/retry.h"},
+    "config/": {"hook/": {"hook/letter.h", "hook/fields.h", "hook/action.h"},
+                "job/": {"job/retry.h", "job/queue.h"},
                 "net/": {"net/stream.h"}},
 }
 
@@ -44,7 +45,8 @@ LIBRARIES = {
     r"(gmime|glib|gio)[/.-]": {"mail/message.c"},
     r"uv(/|\.h$)": {"sys/", "net/"},
     r"sqlite3\.h$": {"job/journal.c"},
-    r"(libxml|gsasl|jansson|seccomp|systemd|curl|iconv)": set(),
+    r"jansson": {"hook/event.c", "watch/control.c"},
+    r"(libxml|gsasl|seccomp|systemd|curl|iconv)": set(),
 }
 
 # Rooms without descriptors, clocks, processes and logs; and the files that are not so pure.

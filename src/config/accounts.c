@@ -154,13 +154,10 @@ is_mailbox(struct scope *s, const struct node *value, const struct strv *known)
 {
     const char *text = value->text;
     struct err e;
-    size_t n = strlen(text);
-    if (wire_check(text, "mailbox", &e) != 0)
-        scope_error(s, value, "%s", e.text);
-    else if (strpbrk(text, "*%") != NULL || text[0] == '!')
+    if (strpbrk(text, "*%") != NULL || text[0] == '!')
         scope_error(s, value, "'%.100s': patterns are not supported yet", text);
-    else if (text[0] == '/' || text[n - 1] == '/')
-        scope_error(s, value, "'%.100s' begins or ends with a '/'", text);
+    else if (mailbox_check(text, &e) != 0)
+        scope_error(s, value, "%s", e.text);
     else if (strv_has(known, text))
         scope_error(s, value, "'%.100s' is listed twice", text);
     else
@@ -267,32 +264,62 @@ set_secret_plain(struct scope *s, const struct node *value)
         scope_error_at(s, s->key_at, "this file belongs to another user");
 }
 
-/* RFC 2177: a server may drop an IDLE after 30 minutes. */
 static void
-set_interval(struct scope *s, const struct node *value, uint64_t *ms)
+set_first_age(struct scope *s, const struct node *value)
 {
-    enum { LEAST_MS = 1000, MOST_MS = 29 * 60 * 1000 };
-    uint64_t n;
-    if (!scope_duration(s, value, &n))
-        return;
-    if (n < LEAST_MS || n > MOST_MS)
-        scope_error(s, value, "'%.60s' is not between 1s and 29m", value->text);
-    else
-        *ms = n;
+    struct login *l = s->target;
+    const struct period p = {
+        1, 3650 * (uint64_t)86400 * 1000, "an age up to 3650d; write new for none, all for more"};
+    l->account->first_run = FIRST_RUN_AGE;
+    scope_period(s, value, &p, &l->account->first_age_ms);
 }
+
+static void
+refuse_first_run(
+    struct scope *s, const struct node *value, const char *const *words, size_t n_words)
+{
+    struct strv known = {0};
+    for (size_t i = 0; i < n_words; i++)
+        strv_add(&known, words[i]);
+    char *mean = did_you_mean(value->text, &known);
+    scope_error(
+        s, value, "'%.60s' is neither new, unseen, all nor an age such as 7d%s", value->text, mean);
+    free(mean);
+}
+
+static void
+set_first_run(struct scope *s, const struct node *value)
+{
+    static const char *const words[] = {
+        [FIRST_RUN_NEW] = "new", [FIRST_RUN_UNSEEN] = "unseen", [FIRST_RUN_ALL] = "all"};
+    enum { N_WORDS = sizeof words / sizeof *words };
+    struct login *l = s->target;
+    for (int i = 0; i < N_WORDS; i++)
+        if (strcmp(value->text, words[i]) == 0) {
+            l->account->first_run = (enum first_run)i;
+            return;
+        }
+    if (value->text[0] >= '0' && value->text[0] <= '9')
+        set_first_age(s, value);
+    else
+        refuse_first_run(s, value, words, N_WORDS);
+}
+
+/* RFC 2177: a server may drop an IDLE after 30 minutes. */
+static const struct period intervals = {1000, 29 * 60 * 1000, "between 1s and 29m"};
 
 static void
 set_keepalive(struct scope *s, const struct node *value)
 {
     struct login *l = s->target;
-    set_interval(s, value, &l->account->keepalive_ms);
+    scope_period(s, value, &intervals, &l->account->keepalive_ms);
 }
 
 static void
 set_poll(struct scope *s, const struct node *value)
 {
     struct login *l = s->target;
-    set_interval(s, value, &l->account->poll_ms);
+    scope_period(s, value, &intervals, &l->account->poll_ms);
 }
 
 static const struct key account_keys[] = {
@@ -311,7 +338,7 @@ static const struct key account_keys[] = {
     {"password_credential", NODE_TEXT, 0, set_secret_credential, SECRET_CREDENTIAL},
     {"password", NODE_TEXT, KEY_SECRET, set_secret_plain, SECRET_PLAIN},
     {"password_keyring", 0, KEY_LATER, NULL, 0},
-    {"first_run", 0, KEY_LATER, NULL, 0},
+    {"first_run", NODE_TEXT, 0, set_first_run, 0},
     {"trust_auth_results", 0, KEY_LATER, NULL, 0},
     {"keepalive", NODE_TEXT, 0, set_keepalive, 0},
     {"poll", NODE_TEXT, 0, set_poll, 0},
@@ -416,12 +443,18 @@ account_find(const struct account_index *x, const char *name)
 }
 
 bool
+mailbox_is(const char *mailbox, const char *name)
+{
+    if (strcmp(mailbox, name) == 0)
+        return true;
+    return span_ieq(span_str(mailbox), SPAN("INBOX")) && span_ieq(span_str(name), SPAN("INBOX"));
+}
+
+bool
 account_has_mailbox(const struct account *a, const char *mailbox)
 {
-    bool inbox = span_ieq(span_str(mailbox), SPAN("INBOX"));
     for (size_t i = 0; i < a->mailboxes.n; i++)
-        if (strcmp(a->mailboxes.v[i], mailbox) == 0 ||
-            (inbox && span_ieq(span_str(a->mailboxes.v[i]), SPAN("INBOX"))))
+        if (mailbox_is(a->mailboxes.v[i], mailbox))
             return true;
     return false;
 }

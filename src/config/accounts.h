@@ -19,7 +19,8 @@ struct account_index {
     size_t n;
 };
 const struct account *account_find(const struct account_index *x, const char *name);
-/* INBOX in any letter case. */
+/* Whether two names are of one mailbox: INBOX may be written in any letter case. */
+bool mailbox_is(const char *mailbox, const char *name);
 bool account_has_mailbox(const struct account *a, const char *mailbox);
 
 #endif

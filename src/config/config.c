@@ -38,6 +38,7 @@ config_free(struct config *c)
     free(c->accounts);
     free(c->hooks);
     free(c->retries);
+    free(c->manners);
     ruleset_free(&c->rules);
     strv_free(&c->secrets);
     free(c);
@@ -85,7 +86,8 @@ check_templates(const struct hook_opts *h, const struct strv *captures, struct e
 {
     struct fault f;
     for (size_t i = 0; i < h->run.n; i++)
-        if (i == 0 ? program_fault(h->run.v[i], &f) : argument_fault(h->run.v[i], captures, &f))
+        if (i == 0 ? program_fault(h->run.v[i], &f)
+                   : hook_argument_fault(h->run.v[i], captures, &f))
             return err_set(e, ERR_USAGE, "%s", f.text);
     if (h->sh != NULL && shell_fault(h->sh, captures, &f))
         return err_set(e, ERR_USAGE, "%s", f.text);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "hook/letter.h"
+#include "job/queue.h"
 #include "job/retry.h"
 #include "net/stream.h"
 #include "rule/rule.h"
@@ -37,6 +38,16 @@ struct account {
     uint64_t
         keepalive_ms; /* IDLE is renewed, and mail looked for, at least this often; 0 = default */
     uint64_t poll_ms; /* the same where the server has no IDLE; 0 = default */
+    enum first_run { FIRST_RUN_NEW, FIRST_RUN_UNSEEN, FIRST_RUN_ALL, FIRST_RUN_AGE } first_run;
+    uint64_t first_age_ms; /* FIRST_RUN_AGE */
+};
+
+/* daemon: */
+struct daemon_config {
+    bool allow_root;
+    unsigned max_hooks;           /* running at once, all rules together; 8 */
+    uint64_t shutdown_timeout_ms; /* 30 s; 0 = hooks are stopped at once */
+    uint64_t keep_failed_ms;      /* 30 d */
 };
 
 struct config {
@@ -45,9 +56,10 @@ struct config {
     struct ruleset rules;
     struct hook_opts *hooks;    /* hooks[i] belongs to rules.v[i] */
     struct retry_opts *retries; /* retries[i] belongs to rules.v[i] */
+    struct queue_rule *manners; /* manners[i] belongs to rules.v[i] */
     /* names scrubbed from the environment of hooks: each password_env, and the fixed ones */
     struct strv secrets;
-    bool allow_root; /* daemon: allow_root */
+    struct daemon_config daemon;
 };
 
 /* Loads the file ("-" = stdin) with its includes. Errors and warnings, in the form of
@@ -81,6 +93,14 @@ struct cond *config_cond(const char *key, const char *value, struct err *e);
  * two regexes, placeholders in run and sh that would not be filled: 0, or -1 with *e (ERR_USAGE).
  * `h` may be NULL. */
 int config_check_rule(const struct rule *r, const struct hook_opts *h, struct err *e);
+
+/* One of concurrency, debounce, max_delay and on_busy by its YAML key and its value. Returns 0, or
+ * -1 with *e (ERR_USAGE) that begins with the value. */
+int config_manner(struct queue_rule *m, const char *key, const char *value, struct err *e);
+/* The last word on debounce and max_delay, which is 0 if nobody said it: it becomes a minute, or
+ * the debounce where that is longer. 0, or -1 with *e (ERR_USAGE) that says what is wrong with
+ * max_delay. */
+int config_settle_manners(struct queue_rule *m, struct err *e);
 
 /* "sha256:" and 64 hex digits, colons and capitals allowed, into *digits as stream_opts wants them
  * (what was there is freed). 0, or -1 with *e (ERR_USAGE) and *digits NULL. */

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "config/accounts.h"
-#include "config/action.h"
+#include "config/process.h"
 #include "config/rules.h"
 #include "config/schema.h"
 #include "config/yaml.h"
@@ -35,8 +35,10 @@ struct load {
     size_t n_docs;
     bool in_memory;
     struct account_index accounts;
+    struct draft defaults; /* of these three */
     struct hook_opts hook_defaults;
     struct retry_opts retry_defaults;
+    struct queue_rule manner_defaults;
 };
 
 static struct document *
@@ -189,33 +191,17 @@ read_includes(struct load *l)
 }
 
 static void
-set_allow_root(struct scope *s, const struct node *value)
-{
-    struct config *c = s->target;
-    scope_bool(s, value, &c->allow_root);
-}
-
-static const struct key daemon_keys[] = {
-    {"allow_root", NODE_TEXT, 0, set_allow_root, 0},
-    {"max_hooks", 0, KEY_LATER, NULL, 0},
-    {"shutdown_timeout", 0, KEY_LATER, NULL, 0},
-    {"log", 0, KEY_LATER, NULL, 0},
-    {"keep_failed", 0, KEY_LATER, NULL, 0},
-};
-
-static void
 read_process(struct load *l)
 {
     const struct document *d = &l->docs[0];
-    struct scope s = {.report = l->report, .label = "daemon", .target = l->config};
-    if (d->daemon != NULL)
-        SCHEMA_READ(&s, daemon_keys, d->daemon);
-    action_defaults(&l->hook_defaults);
-    retry_default(&l->retry_defaults);
+    process_read(l->report, d->daemon, &l->config->daemon);
+    l->defaults = (struct draft){
+        .hook = &l->hook_defaults, .retry = &l->retry_defaults, .manners = &l->manner_defaults};
+    defaults_init(&l->defaults);
     if (strcmp(d->source->name, "-") != 0)
         strv_addf(&l->hook_defaults.path, "%s/hooks", d->source->folder);
     if (d->defaults != NULL)
-        defaults_read(l->report, d->defaults, &l->hook_defaults, &l->retry_defaults);
+        defaults_read(l->report, d->defaults, &l->defaults);
 }
 
 /* A name and where it stands, for finding doubles. */
@@ -300,6 +286,7 @@ read_rules(struct load *l)
     c->rules.v = xcalloc(room + 1, sizeof *c->rules.v);
     c->hooks = xcalloc(room + 1, sizeof *c->hooks);
     c->retries = xcalloc(room + 1, sizeof *c->retries);
+    c->manners = xcalloc(room + 1, sizeof *c->manners);
     struct named *names = xcalloc(room + 1, sizeof *names);
     for (size_t i = 0; i < l->n_docs; i++) {
         const struct node *list = l->docs[i].rules;
@@ -307,11 +294,11 @@ read_rules(struct load *l)
             continue;
         struct rules_room to = {
             .accounts = &l->accounts,
-            .hook_defaults = &l->hook_defaults,
-            .retry_defaults = &l->retry_defaults,
+            .defaults = &l->defaults,
             .rules = c->rules.v + c->rules.n,
             .hooks = c->hooks + c->rules.n,
             .retries = c->retries + c->rules.n,
+            .manners = c->manners + c->rules.n,
         };
         rules_read(l->report, list, &to);
         for (size_t k = 0; k < list->n; k++, c->rules.n++)

@@ -7,9 +7,9 @@
 
 #include <stdlib.h>
 
-enum { ATTEMPTS_MAX = 100, STATUS_MAX = 255, STATUS_STOP = 99, LEAST_MS = 1000 };
+enum { ATTEMPTS_MAX = 100, STATUS_MAX = 255, STATUS_STOP = 99 };
 
-static const uint64_t most_ms = 7 * 86400 * (uint64_t)1000;
+static const struct period waits = {1000, 7 * 86400 * (uint64_t)1000, "between 1s and 7d"};
 
 /* The mapping being read. */
 struct repeat {
@@ -27,37 +27,11 @@ repeat_copy(struct retry_opts *to, const struct retry_opts *from)
         to->codes[i] = from->codes[i];
 }
 
-static bool
-number_of(const char *text, unsigned least, unsigned most, unsigned *number)
-{
-    size_t n = strlen(text);
-    if (n == 0 || n > 3 || strspn(text, "0123456789") != n)
-        return false;
-    *number = (unsigned)strtoul(text, NULL, 10);
-    return *number >= least && *number <= most;
-}
-
 static void
 set_attempts(struct scope *s, const struct node *value)
 {
     const struct repeat *r = s->target;
-    unsigned n;
-    if (number_of(value->text, 1, ATTEMPTS_MAX, &n))
-        r->opts->attempts = n;
-    else
-        scope_error(s, value, "'%.60s' is not a number from 1 to %d", value->text, ATTEMPTS_MAX);
-}
-
-static void
-set_wait(struct scope *s, const struct node *value, uint64_t *ms)
-{
-    uint64_t n;
-    if (!scope_duration(s, value, &n))
-        return;
-    if (n < LEAST_MS || n > most_ms)
-        scope_error(s, value, "'%.60s' is not between 1s and 7d", value->text);
-    else
-        *ms = n;
+    scope_number(s, value, 1, ATTEMPTS_MAX, &r->opts->attempts);
 }
 
 static void
@@ -65,7 +39,7 @@ set_backoff(struct scope *s, const struct node *value)
 {
     struct repeat *r = s->target;
     r->backoff = value;
-    set_wait(s, value, &r->opts->backoff_ms);
+    scope_period(s, value, &waits, &r->opts->backoff_ms);
 }
 
 static void
@@ -73,7 +47,7 @@ set_max_backoff(struct scope *s, const struct node *value)
 {
     struct repeat *r = s->target;
     r->max_backoff = value;
-    set_wait(s, value, &r->opts->max_backoff_ms);
+    scope_period(s, value, &waits, &r->opts->max_backoff_ms);
 }
 
 static bool
@@ -94,7 +68,7 @@ add_code(struct scope *s, const struct node *value, struct retry_opts *o)
         return;
     if (strcmp(value->text, "any") == 0)
         scope_error(s, value, "'any' is every status and stands alone: codes: any");
-    else if (!number_of(value->text, 1, STATUS_MAX, &code))
+    else if (bounds_number(value->text, 1, STATUS_MAX, &code, NULL) != 0)
         scope_error(
             s, value, "'%.60s' is not an exit status from 1 to %d", value->text, STATUS_MAX);
     else if (code == STATUS_STOP)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* One rule: what it is called, where it looks, what must hold, what runs. The conditions are read
- * by cond, what runs by action; here both meet, because placeholders name captures. */
+ * by cond, what runs by runs and after; here all meet, because placeholders name captures. */
 #include "config/rules.h"
 
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "config/action.h"
+#include "config/after.h"
 #include "config/captures.h"
 #include "config/cond.h"
+#include "config/manners.h"
 #include "config/repeat.h"
+#include "config/runs.h"
 #include "rule/plan.h"
 
 #include <stdlib.h>
@@ -70,26 +72,58 @@ set_enabled(struct scope *s, const struct node *value)
     scope_bool(s, value, &d->rule->enabled);
 }
 
+/* The rows that rules and defaults have in common. */
+#define SHARED_KEYS                                                                         \
+    {"stdin", NODE_TEXT, 0, runs_set_stdin, 0}, {"env", NODE_MAP, 0, runs_set_env, 0},      \
+        {"cwd", NODE_TEXT, 0, runs_set_cwd, 0}, {"umask", NODE_TEXT, 0, runs_set_umask, 0}, \
+        {"timeout", NODE_TEXT, 0, runs_set_timeout, 0},                                     \
+        {"kill_after", NODE_TEXT, 0, runs_set_kill_after, 0},                               \
+        {"retry", NODE_TEXT | NODE_MAP, 0, runs_set_retry, 0},                              \
+        {"concurrency", NODE_TEXT, 0, manners_set, 0},                                      \
+        {"debounce", NODE_TEXT, 0, manners_set_debounce, 0},                                \
+        {"max_delay", NODE_TEXT, 0, manners_set_max_delay, 0},                              \
+        {"on_busy", NODE_TEXT, 0, manners_set, 0},                                          \
+        {"on_success", NODE_TEXT | NODE_LIST | NODE_MAP, 0, after_set, AFTER_SUCCESS},      \
+        {"on_failure", NODE_TEXT | NODE_LIST | NODE_MAP, 0, after_set, AFTER_FAILURE},      \
+        {"attachments", 0, KEY_LATER, NULL, 0}, {"headers", 0, KEY_LATER, NULL, 0},         \
+        {"output", 0, KEY_LATER, NULL, 0}, {"stdin_eol", 0, KEY_LATER, NULL, 0},            \
+    {                                                                                       \
+        "env_inherit", 0, KEY_LATER, NULL, 0                                                \
+    }
+
 static const struct key rule_keys[] = {
     {"name", NODE_TEXT, 0, set_name, 0},
     {"in", NODE_TEXT | NODE_LIST, 0, set_in, 0},
     {"match", NODE_MAP, 0, set_match, 0},
-    {"run", NODE_TEXT | NODE_LIST, 0, action_set_run, 0},
-    {"sh", NODE_TEXT, 0, action_set_sh, 0},
+    {"run", NODE_TEXT | NODE_LIST, 0, runs_set_run, 0},
+    {"sh", NODE_TEXT, 0, runs_set_sh, 0},
     {"stop", NODE_TEXT, 0, set_stop, 0},
     {"enabled", NODE_TEXT, 0, set_enabled, 0},
-    ACTION_KEYS,
+    SHARED_KEYS,
 };
 
-static const struct key defaults_keys[] = {ACTION_KEYS};
+static const struct key defaults_keys[] = {SHARED_KEYS};
 
 void
-defaults_read(
-    struct report *report, const struct node *map, struct hook_opts *hook, struct retry_opts *retry)
+defaults_init(struct draft *defaults)
 {
-    struct draft d = {.hook = hook, .retry = retry};
-    struct scope s = {.report = report, .label = "defaults", .target = &d};
+    runs_default(defaults->hook);
+    retry_default(defaults->retry);
+    manners_default(defaults->manners);
+}
+
+/* No rule is known yet, so actions that all inherit name no captures. */
+void
+defaults_read(struct report *report, const struct node *map, struct draft *defaults)
+{
+    static const struct strv no_captures;
+    struct scope s = {.report = report, .label = "defaults", .target = defaults};
+    size_t errors = report->errors;
     SCHEMA_READ(&s, defaults_keys, map);
+    if (report->errors > errors)
+        return;
+    manners_check(&s, defaults);
+    after_check(&s, defaults, NULL, &no_captures);
 }
 
 /* The journal calls a rule by its name, so a nameless rule is called by its content. */
@@ -214,6 +248,8 @@ read_rule(struct scope *s, const struct node *map, const struct rules_room *room
     size_t errors = s->report->errors;
     SCHEMA_READ(s, rule_keys, map);
     check_action(s, d, map->at, s->report->errors > errors);
+    if (s->report->errors == errors)
+        manners_check(s, d);
     errors = s->report->errors;
     if (d->in != NULL)
         read_in(s, d, room->accounts);
@@ -223,7 +259,9 @@ read_rule(struct scope *s, const struct node *map, const struct rules_room *room
         return; /* a placeholder may name a capture of a regex that does not compile */
     struct strv captures = {0};
     cond_captures(d->rule->match, &captures);
-    action_check(s, d, &captures);
+    runs_check(s, d, &captures);
+    after_check(s, d, room->defaults, &captures);
+    after_check_targets(s, d, room->accounts);
     strv_free(&captures);
 }
 
@@ -238,18 +276,34 @@ rule_label(const struct node *map, size_t index)
     return xasprintf("rules[%zu]", index);
 }
 
+/* The rule as it is before it says anything. */
+static struct draft
+rule_draft(const struct rules_room *room, size_t i)
+{
+    const struct draft *defaults = room->defaults;
+    struct draft d = {
+        .rule = &room->rules[i],
+        .hook = &room->hooks[i],
+        .retry = &room->retries[i],
+        .manners = &room->manners[i],
+    };
+    d.rule->enabled = true;
+    runs_copy(d.hook, defaults->hook);
+    repeat_copy(d.retry, defaults->retry);
+    *d.manners = *defaults->manners;
+    for (int end = 0; end < DRAFT_ENDS; end++)
+        d.after[end] = defaults->after[end];
+    return d;
+}
+
 void
 rules_read(struct report *report, const struct node *list, const struct rules_room *room)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct node *map = list->item[i];
         char *label = rule_label(map, i);
-        struct draft d = {
-            .hook = &room->hooks[i], .retry = &room->retries[i], .rule = &room->rules[i]};
+        struct draft d = rule_draft(room, i);
         struct scope s = {.report = report, .label = label, .target = &d};
-        action_copy(d.hook, room->hook_defaults);
-        repeat_copy(d.retry, room->retry_defaults);
-        d.rule->enabled = true;
         d.rule->where = xasprintf("%s:%u", map->at.source->name, map->at.line);
         read_rule(&s, map, room, &d);
         if (d.rule->name == NULL)

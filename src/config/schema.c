@@ -186,6 +186,30 @@ scope_size(struct scope *s, const struct node *n, uint64_t *bytes)
 }
 
 bool
+scope_number(struct scope *s, const struct node *n, unsigned least, unsigned most, unsigned *number)
+{
+    struct err e;
+    if (!scope_is(s, n, NODE_TEXT))
+        return false;
+    if (bounds_number(n->text, least, most, number, &e) == 0)
+        return true;
+    scope_error(s, n, "%s", e.text);
+    return false;
+}
+
+bool
+scope_period(struct scope *s, const struct node *n, const struct period *p, uint64_t *ms)
+{
+    struct err e;
+    if (!scope_is(s, n, NODE_TEXT))
+        return false;
+    if (bounds_period(n->text, p, ms, &e) == 0)
+        return true;
+    scope_error(s, n, "%s", e.text);
+    return false;
+}
+
+bool
 scope_texts(struct scope *s, const struct node *n, struct strv *out)
 {
     if (n->kind != NODE_LIST) {

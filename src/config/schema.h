@@ -7,6 +7,7 @@
 
 #include "base/strv.h"
 #include "base/units.h"
+#include "config/bounds.h"
 #include "config/tree.h"
 
 #include <stdint.h>
@@ -57,6 +58,9 @@ bool scope_text(struct scope *s, const struct node *n, char **out); /* frees wha
 bool scope_bool(struct scope *s, const struct node *n, bool *out);
 bool scope_duration(struct scope *s, const struct node *n, uint64_t *ms);
 bool scope_size(struct scope *s, const struct node *n, uint64_t *bytes);
+bool scope_number(
+    struct scope *s, const struct node *n, unsigned least, unsigned most, unsigned *number);
+bool scope_period(struct scope *s, const struct node *n, const struct period *p, uint64_t *ms);
 /* A list of texts, or one text; appended. */
 bool scope_texts(struct scope *s, const struct node *n, struct strv *out);
 

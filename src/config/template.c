@@ -70,31 +70,67 @@ argument_fault(const char *argument, const struct strv *captures, struct fault *
     const char *best = suggest(name, &known);
     if (best != NULL)
         snprintf(f->text, sizeof f->text, "unknown field '%s'; did you mean '%s'?", name, best);
+    else if (strncmp(name, "match_", 6) == 0)
+        snprintf(
+            f->text, sizeof f->text, "unknown field '%s'; no regex here has such a group", name);
     else
         snprintf(f->text, sizeof f->text, "unknown field '%s'; for a brace write '{{'", name);
     strv_free(&known);
     return true;
 }
 
-bool
-program_fault(const char *program, struct fault *f)
+static bool
+outcome_fault(const char *argument, struct fault *f)
 {
     size_t at = 0;
     struct span identifier;
-    f->offset = 0;
-    f->length = strlen(program);
-    if (program[0] == '\0') {
-        snprintf(f->text, sizeof f->text, "the program has no name");
+    while (next_identifier(argument, &at, &identifier)) {
+        if (!span_eq(identifier, SPAN("hook_result")) && !span_eq(identifier, SPAN("hook_status")))
+            continue;
+        f->offset = (size_t)(identifier.p - argument);
+        f->length = identifier.n;
+        snprintf(f->text, sizeof f->text,
+            "'%.*s' is known once the hook has ended: in on_success and on_failure",
+            (int)identifier.n, identifier.p);
         return true;
     }
-    if (!next_identifier(program, &at, &identifier))
+    return false;
+}
+
+bool
+hook_argument_fault(const char *argument, const struct strv *captures, struct fault *f)
+{
+    return argument_fault(argument, captures, f) || outcome_fault(argument, f);
+}
+
+/* Names that are the configuration's word alone. */
+static bool
+choice_fault(const char *name, const char *what, struct fault *f)
+{
+    size_t at = 0;
+    struct span identifier;
+    if (!next_identifier(name, &at, &identifier))
         return false;
-    f->offset = (size_t)(identifier.p - program) - 1;
+    f->offset = (size_t)(identifier.p - name) - 1;
     f->length = identifier.n + 2;
-    snprintf(f->text, sizeof f->text,
-        "a mail cannot choose the program: '{%.*s}' is not filled here", (int)identifier.n,
-        identifier.p);
+    snprintf(f->text, sizeof f->text, "a mail cannot choose the %s: '{%.*s}' is not filled here",
+        what, (int)identifier.n, identifier.p);
     return true;
+}
+
+bool
+program_fault(const char *program, struct fault *f)
+{
+    if (program[0] != '\0')
+        return choice_fault(program, "program", f);
+    *f = (struct fault){.text = "the program has no name"};
+    return true;
+}
+
+bool
+mailbox_fault(const char *mailbox, struct fault *f)
+{
+    return choice_fault(mailbox, "mailbox", f);
 }
 
 static bool

@@ -40,6 +40,16 @@ wire_check(const char *text, const char *what, struct err *e)
 }
 
 int
+mailbox_check(const char *mailbox, struct err *e)
+{
+    if (wire_check(mailbox, "name of a mailbox", e) != 0)
+        return -1;
+    if (mailbox[0] == '/' || mailbox[strlen(mailbox) - 1] == '/')
+        return err_set(e, ERR_USAGE, "'%.100s' begins or ends with a '/'", mailbox);
+    return 0;
+}
+
+int
 host_check(const char *host, struct err *e)
 {
     if (wire_check(host, "host", e) != 0)

@@ -11,6 +11,8 @@
 /* Names and passwords become IMAP strings, hosts go to DNS and TLS: valid UTF-8, not empty, no
  * control characters, at most 1000 bytes. Returns 0, or -1 with a text about `what`. */
 int wire_check(const char *text, const char *what, struct err *e);
+/* wire_check(), and a '/' only between levels. */
+int mailbox_check(const char *mailbox, struct err *e);
 /* wire_check(), and only what a host name or an address may hold. */
 int host_check(const char *host, struct err *e);
 /* localhost, 127.0.0.0/8, ::1 */

@@ -30,8 +30,9 @@ static getter from_event, from_meta, from_facts, from_from, from_addresses, get_
 #define FIRST(member)     from_from, offsetof(struct address, member)
 #define ADDRESSES(member) from_addresses, offsetof(struct facts, member)
 
-/* Who chose the value's length: STRANGER's are cut when all together are too long. */
-enum writer { OURS, STRANGER };
+/* Who chose the value's length: STRANGER's are cut when all together are too long. NUMBERS are ours
+ * too, and cut between words: half a number is another number. */
+enum writer { OURS, NUMBERS, STRANGER };
 
 static const struct row {
     const char *name;
@@ -80,7 +81,7 @@ static const struct row {
     {"json_file", get_nothing, 0, OURS, "path of the JSON event, once there is one"},
     {"attachments_dir", get_nothing, 0, OURS, "folder of decoded attachments, once there is one"},
     {"count", get_count, 0, OURS, "how many messages this run is for"},
-    {"uids", get_uid, 0, OURS, "their UIDs, separated by spaces"},
+    {"uids", get_uid, 0, NUMBERS, "their UIDs, separated by spaces"},
     {"hook_result", get_nothing, 0, OURS, "in on_success and on_failure: how the hook ended"},
     {"hook_status", get_nothing, 0, OURS, "in on_success and on_failure: its exit status"},
     {"truncated", get_nothing, 0, OURS, "names of the values that were cut"},
@@ -169,13 +170,19 @@ get_flags(struct buf *out, const struct event *e, size_t at)
         buf_addf(out, "%s%s", i > 0 ? " " : "", e->meta->flags.v[i]);
 }
 
+void
+fields_url(struct buf *out, const struct meta *meta)
+{
+    buf_addf(out, "%s/", meta->url);
+    percent_add(out, meta->mailbox, "/");
+    buf_addf(out, ";UIDVALIDITY=%" PRIu32 "/;UID=%" PRIu32, meta->uidvalidity, meta->uid);
+}
+
 static void
 get_url(struct buf *out, const struct event *e, size_t at)
 {
     (void)at;
-    buf_addf(out, "%s/", e->meta->url);
-    percent_add(out, e->meta->mailbox, "/");
-    buf_addf(out, ";UIDVALIDITY=%" PRIu32 "/;UID=%" PRIu32, e->meta->uidvalidity, e->meta->uid);
+    fields_url(out, e->meta);
 }
 
 static void
@@ -297,8 +304,18 @@ shorten(char *value, size_t max)
     value[s.n] = '\0';
 }
 
+/* As shorten(), for a value longer than max; the word that does not fit goes whole. */
+static void
+shorten_numbers(char *value, size_t max)
+{
+    size_t n = max;
+    while (n > 0 && value[n] != ' ')
+        n--;
+    value[n] = '\0';
+}
+
 static char *
-scrub(struct span raw, bool *cut)
+scrub(struct span raw, enum writer writer, bool *cut)
 {
     struct buf b = {0};
     utf8_line(&b, raw);
@@ -309,7 +326,9 @@ scrub(struct span raw, bool *cut)
     }
     *cut = b.n > FIELD_VALUE_MAX;
     char *value = buf_take(&b);
-    if (*cut)
+    if (*cut && writer == NUMBERS)
+        shorten_numbers(value, FIELD_VALUE_MAX);
+    else if (*cut)
         shorten(value, FIELD_VALUE_MAX);
     return value;
 }
@@ -349,10 +368,11 @@ note_cut(struct fields *f, const char *name)
     t->value = longer;
 }
 
-static bool
-is_strangers(size_t i)
+/* Of the i-th field; behind the table come what patterns caught. */
+static enum writer
+writer_of(size_t i)
 {
-    return i >= N_ROWS || rows[i].writer == STRANGER;
+    return i < N_ROWS ? rows[i].writer : STRANGER;
 }
 
 /* The bytes of all strings but TRUNCATED's value, if strangers' values had at most `level` each. */
@@ -364,32 +384,38 @@ total(const struct fields *f, size_t level)
         size_t n = strlen(f->v[i].value);
         if (strcmp(f->v[i].name, "TRUNCATED") == 0)
             n = 0;
-        if (is_strangers(i) && n > level)
+        if (writer_of(i) == STRANGER && n > level)
             n = level;
         sum += strlen(PREFIX) + strlen(f->v[i].name) + n + 2;
     }
     return sum;
 }
 
-/* Keeps FIELD_TOTAL_MAX. FIELD_VALUE_MAX of it is kept free for TRUNCATED, so that writing the
- * account of the cuts never makes new cuts needed. */
+/* FIELD_VALUE_MAX of the total is kept free for TRUNCATED, so that writing the account of the cuts
+ * never makes new cuts needed. */
+static bool
+fits(const struct fields *f, size_t level)
+{
+    return total(f, level) <= FIELD_TOTAL_MAX - FIELD_VALUE_MAX;
+}
+
+/* Keeps FIELD_TOTAL_MAX. */
 static void
 fit(struct fields *f)
 {
-    const size_t room = FIELD_TOTAL_MAX - FIELD_VALUE_MAX;
-    if (total(f, FIELD_VALUE_MAX) <= room)
+    if (fits(f, FIELD_VALUE_MAX))
         return;
     size_t low = 0; /* fits: what strangers do not write is far smaller */
     size_t high = FIELD_VALUE_MAX;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (total(f, middle) <= room)
+        if (fits(f, middle))
             low = middle;
         else
             high = middle;
     }
     for (size_t i = 0; i < f->n; i++) {
-        if (!is_strangers(i) || strlen(f->v[i].value) <= low)
+        if (writer_of(i) != STRANGER || strlen(f->v[i].value) <= low)
             continue;
         shorten(f->v[i].value, low);
         note_cut(f, f->v[i].name);
@@ -403,7 +429,8 @@ add_row(struct fields *f, const struct row *row, const struct event *event, bool
 {
     struct buf raw = {0};
     row->get(&raw, event, row->at);
-    f->v[f->n++] = (struct field){fixed_name(row->name), scrub(buf_span(&raw), cut)};
+    char *value = scrub(buf_span(&raw), row->writer, cut);
+    f->v[f->n++] = (struct field){fixed_name(row->name), value};
     buf_free(&raw);
 }
 
@@ -416,7 +443,7 @@ add_match(struct fields *f, const struct capture *c)
         return;
     }
     bool cut;
-    f->v[f->n++] = (struct field){name, scrub(span_str(c->value), &cut)};
+    f->v[f->n++] = (struct field){name, scrub(span_str(c->value), STRANGER, &cut)};
     if (cut)
         note_cut(f, name);
 }
@@ -465,12 +492,84 @@ fields_set(struct fields *f, const char *name, const char *value)
     struct field *field = find(f, name);
     assert(field != NULL);
     bool cut;
-    char *clean = scrub(span_str(value), &cut);
+    char *clean = scrub(span_str(value), writer_of((size_t)(field - f->v)), &cut);
     free(field->value);
     field->value = clean;
     if (cut)
         note_cut(f, name);
     fit(f);
+}
+
+void
+fields_copy(struct fields *to, const struct fields *from)
+{
+    *to = (struct fields){xcalloc(from->n, sizeof *to->v), 0};
+    for (size_t i = 0; i < from->n; i++)
+        to->v[to->n++] = (struct field){xstrdup(from->v[i].name), xstrdup(from->v[i].value)};
+}
+
+/* --- as bytes --- */
+
+void
+fields_pack(struct buf *out, const struct fields *f)
+{
+    pack_number(out, f->n);
+    for (size_t i = 0; i < f->n; i++) {
+        pack_str(out, f->v[i].name);
+        pack_str(out, f->v[i].value);
+    }
+}
+
+static bool
+is_name(const char *s)
+{
+    size_t n = strlen(s);
+    return n > 0 && n <= strlen("MATCH_") + FIELD_MATCH_NAME_MAX &&
+           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == n;
+}
+
+/* Names of the table have their place already, without a value yet; others go behind. */
+static struct field *
+place_of(struct fields *f, const char *name)
+{
+    struct field *field = find(f, name);
+    if (field != NULL || !is_name(name))
+        return field;
+    field = &f->v[f->n++];
+    field->name = xstrdup(name);
+    return field;
+}
+
+static void
+unpack_field(struct unpack *u, struct fields *f)
+{
+    char *name = unpack_str(u);
+    char *value = unpack_str(u);
+    struct field *field = name != NULL && value != NULL ? place_of(f, name) : NULL;
+    bool cut;
+    if (field != NULL && field->value == NULL)
+        field->value = scrub(span_str(value), writer_of((size_t)(field - f->v)), &cut);
+    else
+        u->broken = true;
+    free(name);
+    free(value);
+}
+
+void
+fields_unpack(struct unpack *u, struct fields *f)
+{
+    size_t n = (size_t)unpack_upto(u, N_ROWS + FIELD_MATCH_MAX);
+    *f = (struct fields){xcalloc(N_ROWS + n, sizeof *f->v), 0};
+    for (size_t i = 0; i < N_ROWS; i++)
+        f->v[f->n++].name = fixed_name(rows[i].name);
+    for (; n > 0 && !u->broken; n--)
+        unpack_field(u, f);
+    for (size_t i = 0; i < f->n; i++)
+        if (f->v[i].value == NULL)
+            f->v[i].value = xstrdup("");
+    fit(f);
+    if (!fits(f, FIELD_VALUE_MAX))
+        u->broken = true;
 }
 
 void

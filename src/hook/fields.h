@@ -10,6 +10,7 @@
 #define MAILCALL_HOOK_FIELDS_H
 
 #include "base/buf.h"
+#include "base/pack.h"
 #include "base/strv.h"
 #include "mail/facts.h"
 #include "rule/match.h"
@@ -34,6 +35,8 @@ struct event {
     const struct hit *hit;
     const char *file; /* path of the raw message, or "" when only headers were fetched */
 };
+/* COUNT is 1 and UIDS the message's own, until fields_set() says otherwise for a batch; HOOK_RESULT
+ * and HOOK_STATUS are empty until then. */
 
 /* Name-value pairs without the MAILCALL_ prefix, names upper case: SUBJECT, MATCH_NUMBER, …
  * Fixed names all there, in table order, then the rule's MATCH_ names; no name twice.
@@ -41,8 +44,8 @@ struct event {
  * When all together would pass FIELD_TOTAL_MAX, the longest values that strangers wrote are cut to
  * one common length, the greatest that fits; what mailcall and the configuration say stays whole.
  * TRUNCATED lists every name that was cut for either limit, and the word HEADERS when the facts
- * were truncated before they came here. A value that would begin with "() {" (Shellshock) gets a
- * space in front. */
+ * were truncated before they came here. UIDS is cut between its numbers only. A value that would
+ * begin with "() {" (Shellshock) gets a space in front. */
 struct fields {
     struct field {
         char *name;
@@ -57,6 +60,16 @@ const char *fields_get(const struct fields *f, const char *name); /* upper case;
 /* Sets one field again, scrubbed: ATTEMPT on a retry, FILE when the path moves. All limits hold
  * afterwards too. The name is one that is there. */
 void fields_set(struct fields *f, const char *name, const char *value);
+void fields_copy(struct fields *to, const struct fields *from); /* into an empty one */
+
+void fields_pack(struct buf *out, const struct fields *f);
+/* Into an empty one, which is to be freed even if it breaks. All that is promised above holds of
+ * what comes back, whatever the bytes were: values are scrubbed anew, fixed names that are missing
+ * are empty, names that are none, come twice or are too many break it. */
+void fields_unpack(struct unpack *u, struct fields *f);
+
+/* Appends the message as an RFC 5092 URL. */
+void fields_url(struct buf *out, const struct meta *meta);
 
 /* Appends "MAILCALL_NAME=value" for each field. */
 void fields_environ(const struct fields *f, struct strv *env);

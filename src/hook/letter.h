@@ -7,11 +7,14 @@
 #ifndef MAILCALL_HOOK_LETTER_H
 #define MAILCALL_HOOK_LETTER_H
 
+#include "base/pack.h"
+#include "hook/action.h"
 #include "hook/fields.h"
 
 #include <stdint.h>
 
-enum hook_stdin { STDIN_MESSAGE, STDIN_HEADERS, STDIN_NONE };
+/* JSON: the event as one line, see event.h; of a batch one line for each of its messages. */
+enum hook_stdin { STDIN_MESSAGE, STDIN_HEADERS, STDIN_NONE, STDIN_JSON };
 enum hook_output { OUTPUT_LOG, OUTPUT_INHERIT };
 
 /* What a rule wants run; filled by config/, owned by the configuration. */
@@ -26,11 +29,14 @@ struct hook_opts {
     unsigned umask;
     uint64_t timeout_ms;    /* then TERM to the group …; 0 = never */
     uint64_t kill_after_ms; /* … then KILL */
+    struct actions on_success;
+    struct actions on_failure;
 };
 void hook_opts_free(struct hook_opts *o); /* empty afterwards */
 
 struct letter {
     struct strv argv;     /* argv[0] as the rule names it; empty: nothing to run */
+    struct strv run;      /* the template argv was filled from; empty: argv stays as it is */
     struct fields fields; /* MAILCALL_*, still apart so that ATTEMPT can change */
     struct strv env;      /* the rule's own env */
     struct strv path;
@@ -40,12 +46,30 @@ struct letter {
     unsigned umask;
     uint64_t timeout_ms;
     uint64_t kill_after_ms;
-    char *program; /* for the log: the last part of run[0], or "sh" */
+    char *program;             /* for the log: the last part of run[0], or "sh" */
+    char *json;                /* STDIN_JSON: the event, one line without its end; else NULL */
+    struct actions on_success; /* argv templates still: they may name {hook_status} */
+    struct actions on_failure;
 };
 
 /* Fills the templates; the event and the options are borrowed for the call. */
 struct letter *letter_write(const struct hook_opts *opts, const struct event *event);
 void letter_free(struct letter *l); /* NULL is fine */
+
+/* As bytes, for the journal, and back: what comes back writes the same bytes. NULL with *e
+ * (ERR_INPUT) for bytes that are damaged or of a later version. */
+void letter_pack(const struct letter *l, struct buf *out);
+struct letter *letter_unpack(struct span bytes, struct err *e);
+
+/* Another attempt, or the first of a batch: kind is MAILCALL_EVENT ("new", "retry", "batch"). The
+ * event in `json` follows, and so does argv: it is filled anew from the fields as they are then,
+ * with what fields_set() has changed in COUNT, UIDS or FILE. */
+void letter_address(struct letter *l, const char *kind, unsigned attempt);
+/* The run of one action of kind RUN or SH: a letter with the same stdin, limits and variables, the
+ * action's argv filled, and HOOK_RESULT and HOOK_STATUS set, which placeholders may name too. It
+ * has no actions of its own. */
+struct letter *letter_for_action(
+    const struct letter *l, const struct action *a, const char *result, int status);
 
 /* The environment of the run: `inherited` (as environ) without MAILCALL_*, without the names in
  * `secrets` (exact, or a prefix ending in '*'), then the letter's fields, then its own env, which

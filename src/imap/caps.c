@@ -21,6 +21,8 @@ caps_read(struct span words)
         {SPAN("LITERAL-"), CAPS_LITERAL_MINUS},
         {SPAN("ID"), CAPS_ID},
         {SPAN("IDLE"), CAPS_IDLE},
+        {SPAN("UIDPLUS"), CAPS_UIDPLUS},
+        {SPAN("MOVE"), CAPS_MOVE},
     };
     unsigned caps = 0;
     while (words.n > 0) {

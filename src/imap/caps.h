@@ -18,6 +18,8 @@ enum caps {
     CAPS_LITERAL_MINUS = 1 << 7,
     CAPS_ID = 1 << 8,
     CAPS_IDLE = 1 << 9,
+    CAPS_UIDPLUS = 1 << 10,
+    CAPS_MOVE = 1 << 11,
 };
 
 /* The set named by a list of words; unknown ones are passed over. */

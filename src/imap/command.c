@@ -124,6 +124,20 @@ command_mailbox(struct command *c, const char *name, char separator, struct err 
     return result;
 }
 
+int
+command_flag(struct command *c, const char *flag, struct err *e)
+{
+    struct span name = span_str(flag);
+    struct span word = flag[0] == '\\' ? span_str(flag + 1) : name;
+    bool valid = word.n > 0 && is_ascii(word);
+    for (size_t i = 0; i < word.n; i++)
+        valid = valid && strchr(" (){%*\"\\]", word.p[i]) == NULL;
+    if (!valid)
+        return err_set(e, ERR_INPUT, "a flag is not one word of ASCII");
+    buf_addf(&c->bytes, " (%s)", flag);
+    return 0;
+}
+
 void
 command_end(struct command *c)
 {

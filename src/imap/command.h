@@ -38,6 +38,8 @@ void command_secret(struct command *c, struct span argument);
 int command_astring(struct command *c, struct span argument, const char *what, struct err *e);
 /* " mailbox" from its UTF-8 name with '/' between its levels; the server's separator instead. */
 int command_mailbox(struct command *c, const char *name, char separator, struct err *e);
+/* " (flag)". What is no atom, with or without a leading backslash, is refused. */
+int command_flag(struct command *c, const char *flag, struct err *e);
 /* Ends the line. */
 void command_end(struct command *c);
 /* Appends to out what may be sent now; true if the rest waits for a "+", then call again. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Cuts the server's bytes into responses. Only two things matter here: where a line ends (LF, with
  * or without CR) and whether it ends in a literal's size. What the words mean is not asked, so a
- * response nobody understands is still left at its proper end. RFC 3501 sections 2.2.2 and 4.3. */
+ * response nobody understands is still left at its proper end. The one line that may well be larger
+ * than its limit, the answer to a SEARCH in a large mailbox, is told as several such answers.
+ * RFC 3501 sections 2.2.2, 4.3 and 7.2.5. */
 #include "imap/lex.h"
 
 #include "imap/value.h"
@@ -12,14 +14,21 @@
  * may announce a literal. */
 enum { KEPT_HEAD = 512, KEPT_TAIL = 32 };
 
+static const struct span search = {"* SEARCH ", sizeof "* SEARCH " - 1};
+
 static void
 begin(struct lex *l)
 {
     buf_clear(&l->text);
     l->ended = false;
     l->cut = false;
-    l->outside = 0;
     l->from = 0;
+    if (l->goes_on) {
+        buf_addspan(&l->text, search);
+        buf_add(&l->text, l->carried, l->n_carried);
+    }
+    l->goes_on = false;
+    l->outside = l->text.n;
 }
 
 static void
@@ -40,8 +49,33 @@ eat(struct span *in, size_t n)
     in->n -= n;
 }
 
-/* Appends what of *in belongs to this line; whether its end was reached. */
 static bool
+is_search(const struct lex *l)
+{
+    return !l->cut && l->from == 0 && span_istarts(lex_text(l), search);
+}
+
+/* Makes the text one part of a SEARCH: its last word, which may go on, is carried over. */
+static bool
+split_search(struct lex *l)
+{
+    size_t word = l->text.n;
+    while (l->text.p[word - 1] != ' ')
+        word--;
+    size_t n = l->text.n - word;
+    if (n > LEX_WORD_MAX)
+        return false;
+    memcpy(l->carried, l->text.p + word, n);
+    l->n_carried = n;
+    buf_cut(&l->text, word);
+    l->goes_on = true;
+    return true;
+}
+
+enum line { LINE_GOES_ON, LINE_PART, LINE_ENDED };
+
+/* Appends what of *in belongs to this line. */
+static enum line
 take_line(struct lex *l, struct span *in)
 {
     while (in->n > 0) {
@@ -52,12 +86,16 @@ take_line(struct lex *l, struct span *in)
         buf_add(&l->text, in->p, n);
         l->outside += n;
         eat(in, lf != NULL ? n + 1 : n);
-        if (l->outside > LEX_LINE_MAX)
+        bool search_ends = lf != NULL && is_search(l);
+        if (l->outside > LEX_LINE_MAX && !search_ends) {
+            if (is_search(l) && split_search(l))
+                return LINE_PART;
             shorten(l);
+        }
         if (lf != NULL)
-            return true;
+            return LINE_ENDED;
     }
-    return false;
+    return LINE_GOES_ON;
 }
 
 static void
@@ -166,7 +204,16 @@ read_line(struct lex *l, struct span *in)
     if (l->ended)
         begin(l);
     drop_leading_nuls(l, in);
-    return take_line(l, in) ? end_line(l) : LEX_MORE;
+    switch (take_line(l, in)) {
+    case LINE_GOES_ON:
+        return LEX_MORE;
+    case LINE_PART:
+        l->ended = true;
+        return LEX_RESPONSE;
+    case LINE_ENDED:
+        break;
+    }
+    return end_line(l);
 }
 
 static void
@@ -211,7 +258,7 @@ lex_text(const struct lex *l)
 bool
 lex_inside(const struct lex *l)
 {
-    return !l->ended && (l->text.n > 0 || l->place != LEX_LINE);
+    return l->goes_on || (!l->ended && (l->text.n > 0 || l->place != LEX_LINE));
 }
 
 void

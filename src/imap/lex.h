@@ -5,7 +5,8 @@
  * A response is a line and the literals inside it. It is collected as text, ready for
  * value_parse(), without its line end. The literal of a message (BODY[] or BODY[HEADER] of a FETCH)
  * is never collected but handed out in chunks; `{}` then stands in the text where it was.
- * Everything else is bounded: what passes a limit is read over to the end of its response.
+ * Everything else is bounded: what passes a limit is read over to the end of its response. Only a
+ * SEARCH may be of any length, and comes as several of them.
  */
 #ifndef MAILCALL_IMAP_LEX_H
 #define MAILCALL_IMAP_LEX_H
@@ -18,6 +19,7 @@ enum {
     LEX_LINE_MAX = 64 * 1024,      /* bytes of a response outside literals */
     LEX_LITERAL_MAX = 64 * 1024,   /* one collected literal */
     LEX_RESPONSE_MAX = 256 * 1024, /* one response */
+    LEX_WORD_MAX = 32,             /* a number at the end of a part of a list */
 };
 
 enum lex_event {
@@ -37,6 +39,9 @@ struct lex {
     bool cut;
     size_t outside; /* bytes of text outside literals */
     size_t from;    /* where in text the line begins that follows the last literal */
+    bool goes_on;   /* it is a SEARCH reported in part, the next part begins with: */
+    char carried[LEX_WORD_MAX];
+    size_t n_carried;
     struct buf text;
 };
 

@@ -33,6 +33,8 @@ uint64_t
 pace_due(const struct pace *p)
 {
     uint64_t due = earlier(p->look_at, p->regular_at);
+    if (p->held)
+        return p->regular_at;
     return p->hint ? earlier(due, p->hint_from) : due;
 }
 
@@ -82,6 +84,28 @@ pace_found(struct pace *p, unsigned count, bool syncs, uint64_t now)
         found_some(p, syncs, now);
     else
         found_none(p, syncs, now);
+}
+
+void
+pace_interrupted(struct pace *p, bool syncs, uint64_t now)
+{
+    if (!syncs)
+        p->look_at = earlier(p->look_at, now + PACE_CONFIRM_MS);
+}
+
+void
+pace_demand(struct pace *p)
+{
+    p->hint = true;
+    p->hint_from = 0;
+}
+
+void
+pace_hold(struct pace *p, bool held)
+{
+    if (p->held && !held)
+        pace_demand(p);
+    p->held = held;
 }
 
 void

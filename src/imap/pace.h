@@ -26,6 +26,7 @@ struct pace {
     bool looking_at_once;  /* … that came since the look before */
     unsigned repeats;      /* of the present hint */
     unsigned in_vain;      /* hints in a row behind which nothing was */
+    bool held;             /* nothing is due but what keeps the connection alive */
 };
 
 void pace_init(struct pace *p);
@@ -36,6 +37,12 @@ void pace_begin(struct pace *p, uint64_t now);
 /* It ended well and found so many messages. A server that syncs reports at the start of IDLE what
  * came before it, and needs fewer looks. */
 void pace_found(struct pace *p, unsigned count, bool syncs, uint64_t now);
+/* Something other than a look took the place of IDLE for a moment. */
+void pace_interrupted(struct pace *p, bool syncs, uint64_t now);
+/* Hold on; or go on, with a look, since some were left out. */
+void pace_hold(struct pace *p, bool held);
+/* Look at once, whatever was found before. */
+void pace_demand(struct pace *p);
 /* It ended with something missing, the nth time in a row: look again for that. */
 void pace_again(struct pace *p, unsigned nth, uint64_t now);
 

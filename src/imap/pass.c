@@ -33,7 +33,38 @@ pass_head(struct pass *p, struct span items)
     const struct fetch *f = &p->fetch;
     bool first_text = f->body != FETCH_STREAMED && f->body != FETCH_STRING;
     bool known = f->uid != 0 && !mailbox_is_new(p->mailbox, f->uid);
-    return p->running && first_text && !known;
+    p->worth = p->running && first_text && !known;
+    return p->worth;
+}
+
+void
+pass_chunk(struct pass *p, struct span bytes)
+{
+    if (!p->worth)
+        return;
+    p->chunks = true;
+    events_push(p->events, (struct session_event){.type = SESSION_CHUNK, .bytes = bytes});
+}
+
+void
+pass_discard(struct pass *p)
+{
+    if (p->chunks)
+        events_push(p->events, (struct session_event){.type = SESSION_DISCARD});
+    p->chunks = false;
+}
+
+void
+pass_offer(struct pass *p, uint32_t uid)
+{
+    p->offered = uid;
+}
+
+void
+pass_look_if_taken(struct pass *p)
+{
+    p->untaken |= p->offered != 0 && mailbox_is_new(p->mailbox, p->offered);
+    p->offered = 0;
 }
 
 static bool
@@ -53,6 +84,27 @@ note_gap(struct pass *p, uint32_t uid)
         p->blind = true;
 }
 
+static void
+hand_out(struct pass *p, bool text)
+{
+    const struct fetch *f = &p->fetch;
+    if (!text) {
+        events_note(p->events, "server gives no text for a message: taken as empty", "");
+        pass_discard(p);
+    } else if (f->body == FETCH_STRING && f->text.n > 0) {
+        events_push(p->events, (struct session_event){.type = SESSION_CHUNK, .bytes = f->text});
+    }
+    events_push(p->events, (struct session_event){
+                               .type = SESSION_MESSAGE,
+                               .uid = f->uid,
+                               .internaldate = f->internaldate,
+                               .size = f->size,
+                               .flags = &f->flags,
+                           });
+    p->chunks = false;
+    p->count++;
+}
+
 static enum pass_verdict
 judge(struct pass *p)
 {
@@ -66,8 +118,8 @@ judge(struct pass *p)
         note_gap(p, f->uid);
         return PASS_NOTHING;
     }
-    p->count++;
-    return text ? PASS_MESSAGE : PASS_TEXTLESS;
+    hand_out(p, text);
+    return PASS_MESSAGE;
 }
 
 enum pass_verdict

@@ -1,10 +1,12 @@
 /*
- * pass: one UID FETCH over everything above the mark, and what its answers amount to.
+ * pass: one UID FETCH over everything above the mark, and what its answers amount to: the messages
+ * it hands out.
  * Never knows sockets, TLS, timers, rules, hooks or logging.
  */
 #ifndef MAILCALL_IMAP_PASS_H
 #define MAILCALL_IMAP_PASS_H
 
+#include "imap/events.h"
 #include "imap/fetch.h"
 #include "imap/mailbox.h"
 
@@ -14,8 +16,7 @@ enum { PASS_TRIES = 3, PASS_GAPS = 32 };
 enum pass_verdict {
     PASS_NOTHING, /* known already, or nonsense */
     PASS_HINT,    /* not asked for, but it names a message we do not have */
-    PASS_MESSAGE,
-    PASS_TEXTLESS, /* a new message whose text the server will not give: deliver it empty */
+    PASS_MESSAGE, /* was handed out */
 };
 
 struct pass {
@@ -28,7 +29,11 @@ struct pass {
     uint32_t gaps[PASS_GAPS];
     size_t n_gaps;           /* new messages that came without text */
     unsigned incomplete;     /* passes before this one, in a row, that missed something */
-    struct mailbox *mailbox; /* borrowed */
+    bool worth;              /* the text streaming in is */
+    bool chunks;             /* some of it was handed out */
+    uint32_t offered;        /* UID of the MESSAGE the owner has just been told of */
+    struct mailbox *mailbox; /* borrowed, as is: */
+    struct events *events;   /* where messages go */
     struct fetch fetch;      /* the response last read */
     struct value_tree tree;  /* that it points into */
 };
@@ -36,6 +41,13 @@ struct pass {
 void pass_begin(struct pass *p, bool behind_done);
 /* Reads the first part of a response, up to a message's text: whether that is worth having. */
 bool pass_head(struct pass *p, struct span items);
+/* Some of that text; it is handed out if it is. */
+void pass_chunk(struct pass *p, struct span bytes);
+/* No message came of the chunks since the last: says so. */
+void pass_discard(struct pass *p);
+/* The owner was told of the message, and comes back: has he taken it? */
+void pass_offer(struct pass *p, uint32_t uid);
+void pass_look_if_taken(struct pass *p);
 /* Reads a complete response and judges it; p->fetch is what it says. */
 enum pass_verdict pass_read(struct pass *p, struct span items);
 /* A response went by that could not be read. */

@@ -52,6 +52,16 @@ static const struct span vanished[] = {
     SPAN("no longer exist"),
     SPAN("have been expunged"),
     SPAN("no matching messages"),
+    SPAN("no messages found"),
+};
+
+/* What may be about the mailbox to copy to. */
+static const struct span target[] = {
+    SPAN("[TRYCREATE]"),
+    SPAN("[NONEXISTENT]"),
+    SPAN("[CANNOT]"),
+    SPAN("mailbox"),
+    SPAN("folder"),
 };
 
 static bool
@@ -75,6 +85,14 @@ bool
 refusal_vanished(struct span words)
 {
     return says_one_of(words, vanished, COUNT(vanished));
+}
+
+bool
+refusal_nothing_copied(struct span words)
+{
+    if (value_behind(words, SPAN("[EXPUNGEISSUED]")).p != NULL)
+        return true;
+    return refusal_vanished(words) && !says_one_of(words, target, COUNT(target));
 }
 
 bool

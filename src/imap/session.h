@@ -12,10 +12,19 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/strv.h"
+#include "imap/act.h"
 #include "imap/mailbox.h"
 
 enum session_auth { SESSION_PASSWORD, SESSION_TOKEN };
 enum session_fetch { SESSION_FETCH_HEADERS, SESSION_FETCH_MESSAGES };
+
+/* What of the messages that lie in a mailbox when it is seen for the first time is new. */
+enum session_first {
+    SESSION_FIRST_NONE,
+    SESSION_FIRST_ALL,
+    SESSION_FIRST_UNSEEN,
+    SESSION_FIRST_SINCE, /* those the server received on the day of `first_since` or later */
+};
 
 struct session_opts {
     const char *host; /* as dialed; OAUTHBEARER names it */
@@ -25,6 +34,13 @@ struct session_opts {
     bool starttls;       /* the connection is plain and TLS is mandatory */
     const char *mailbox; /* UTF-8 name */
     enum session_fetch fetch;
+    bool writable; /* SELECT instead of EXAMINE: session_act() will be used */
+    enum session_first first;
+    int64_t first_since; /* seconds since 1970 */
+    /* In a new epoch: what the server received on the day of it, or later, may be new, and is
+     * wanted, and so is what is unseen while a first look at that has not ended; 0 = nothing is.
+     * Read when the mailbox is opened; the owner's. */
+    const int64_t *epoch_since;
     uint64_t renew_ms;          /* IDLE is renewed after 80 to 100 % of this */
     uint64_t poll_ms;           /* where there is no IDLE: how often to look */
     uint64_t literal_max;       /* a message larger than this ends the session with ERR_PROTOCOL */
@@ -60,6 +76,13 @@ void session_feed(struct session *s, struct span bytes, uint64_t now);
 void session_tick(struct session *s, uint64_t now);
 /* Look for new mail now, whatever the server says: after a resume, at USR1. */
 void session_check(struct session *s, uint64_t now);
+/* While held no look for mail begins; what is under way goes on, and so do acts. */
+void session_hold(struct session *s, bool held, uint64_t now);
+/* Has it done; only when the mailbox is open (after SESSION_OPENED) and writable. `*a` and its text
+ * are the owner's and stay until SESSION_ACTED, or the end of the session, which says nothing of
+ * those still open: they may have been done. Several are done in the order they came; those given
+ * before the next session_next() or session_tick() leave in one write. */
+void session_act(struct session *s, const struct act *a, uint64_t now);
 /* Sends DONE and LOGOUT as politely as the state allows; no event follows but SESSION_LOST. */
 void session_logout(struct session *s, uint64_t now);
 
@@ -71,8 +94,15 @@ enum session_event_type {
     SESSION_MESSAGE,  /* that message is complete and new; after taking it for good the owner calls
                          mailbox_take(). With no chunk before it the message is empty. */
     SESSION_DISCARD,  /* forget the chunks since the last MESSAGE or DISCARD: not new, or cut */
-    SESSION_CHECKED,  /* a pass ended well; the mark has moved; `count` messages were new */
+    SESSION_CHECKED,  /* a pass ended well; the mark has moved; `count` messages were new. What was
+                         wanted and is gone stands in the mailbox's `absent`: forget it. */
     SESSION_IDLE,     /* the server accepted IDLE, or polling has begun: all is well. Each time. */
+    SESSION_COPIED,   /* of `act`, a MOVE on a server without it: the copy is made, and what is sent
+                         next removes the message. Note that first: a copy made twice is two. */
+    SESSION_ACTED,    /* `act` is done; or `error` says why it is not, by its kind: ERR_AGAIN, the
+                         server cannot now; ERR_MAILBOX, this mailbox is not the one the message
+                         was in; ERR_INPUT, it refuses for good. Nothing was destroyed by trying.
+                         A message that is gone is a success with `gone`. */
     SESSION_NOTE, /* `note`: worth a log line (an ALERT, a fallback taken); one line, visible text
                    */
     SESSION_LOST, /* over; `error` says why; nothing follows */
@@ -89,9 +119,11 @@ struct session_event {
     const struct strv *flags;     /* MESSAGE */
     unsigned count;               /* CHECKED */
     const char *note;             /* NOTE */
-    const struct err *error;      /* LOST: kinds ERR_NET ERR_PROTOCOL ERR_AUTH ERR_AGAIN ERR_MAILBOX
-                                     ERR_TLS (STARTTLS refused or attacked) */
-    uint64_t retry_after_ms;      /* LOST: the server's own wish ("Suggested Backoff Time"), or 0 */
+    const struct act *act;        /* COPIED, ACTED */
+    bool gone;                    /* ACTED */
+    const struct err *error; /* ACTED: NULL if it is done. LOST: kinds ERR_NET ERR_PROTOCOL ERR_AUTH
+                                ERR_AGAIN ERR_MAILBOX ERR_TLS (STARTTLS refused or attacked) */
+    uint64_t retry_after_ms; /* LOST: the server's own wish ("Suggested Backoff Time"), or 0 */
 };
 
 /* The next event, or SESSION_NONE. What it points to is valid until the next call on s. */

@@ -15,8 +15,17 @@ told_init(struct told *t)
 }
 
 void
+told_free(struct told *t)
+{
+    buf_free(&t->permanent);
+    told_init(t);
+}
+
+void
 told_new_mailbox(struct told *t)
 {
+    t->permanent_told = false;
+    buf_free(&t->permanent);
     t->facts = (struct mailbox_facts){0};
     t->exists_told = false;
 }
@@ -66,6 +75,28 @@ read_read_only(struct told *t, struct span words)
     t->facts.read_only = true;
 }
 
+/* `(\Seen \Deleted Junk \*)`; a list whose end is missing tells nothing of what it leaves out. */
+static void
+read_permanent(struct told *t, struct span words)
+{
+    bool whole = words.n >= 2 && words.p[0] == '(' && words.p[words.n - 1] == ')';
+    t->permanent_told = whole;
+    buf_free(&t->permanent);
+    if (whole)
+        buf_add(&t->permanent, words.p + 1, words.n - 2);
+}
+
+bool
+told_keeps(const struct told *t, const char *flag)
+{
+    bool is_keyword = flag[0] != '\\';
+    struct span rest = buf_span(&t->permanent);
+    for (struct span word = value_word(&rest); word.n > 0; word = value_word(&rest))
+        if (span_ieq(word, span_str(flag)) || (is_keyword && span_eq(word, SPAN("\\*"))))
+            return true;
+    return !t->permanent_told;
+}
+
 void
 told_code(struct told *t, struct span code)
 {
@@ -77,6 +108,7 @@ told_code(struct told *t, struct span code)
         {SPAN("UIDVALIDITY"), read_uidvalidity},
         {SPAN("UIDNEXT"), read_uidnext},
         {SPAN("READ-ONLY"), read_read_only},
+        {SPAN("PERMANENTFLAGS"), read_permanent},
     };
     struct span name = value_word(&code);
     for (size_t i = 0; i < COUNT(table); i++)

@@ -48,6 +48,7 @@ sort_tagged(struct wire *w, struct wire_event *event, uint64_t now)
         char tag[16];
         snprintf(tag, sizeof tag, "t%u", w->sent[i].tag);
         if (w->sent[i].tag != 0 && span_ieq(event->reply.tag, span_str(tag))) {
+            event->tag = w->sent[i].tag;
             event->command = take_sent(w, i, now);
             return WIRE_ANSWER;
         }

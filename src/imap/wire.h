@@ -10,11 +10,11 @@
 #include "imap/lex.h"
 #include "imap/reply.h"
 
-enum { WIRE_COMMANDS = 8, WIRE_NONE = -1 };
+enum { WIRE_COMMANDS = 16, WIRE_NONE = -1 };
 
 enum wire_type {
     WIRE_QUIET,    /* all input is read */
-    WIRE_ANSWER,   /* `command` is settled by `reply` */
+    WIRE_ANSWER,   /* `command`, sent as `tag`, is settled by `reply` */
     WIRE_STATUS,   /* an untagged status */
     WIRE_DATA,     /* untagged data */
     WIRE_CUT,      /* untagged data over the limits: only its beginning is there */
@@ -29,6 +29,7 @@ enum wire_type {
 struct wire_event {
     enum wire_type type;
     int command;
+    unsigned tag; /* of it */
     struct reply reply;
     struct span line; /* the whole of it */
     struct span chunk;

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/* One folder per process, PARENT/spool.XXXXXX, its descriptor locked with flock() as long as the
- * process lives: a folder whose lock can be had belongs to nobody and is swept away by the next one
- * who opens a spool. Everything is done relative to descriptors and follows no link.
+/* Two kinds of folder. One per process, PARENT/spool.XXXXXX, its descriptor locked with flock() as
+ * long as the process lives: a folder whose lock can be had belongs to nobody and is swept away by
+ * the next one who opens a spool. And the kept one, which outlives us: there each life draws a
+ * random number and puts it before the names it gives, so no name is ever given twice, and a sweep
+ * can tell the files of this life from those that an earlier one left.
+ * Everything is done relative to descriptors and follows no link.
  *
  * A file is open for writing from spool_begin() to spool_finish() only, and without a descriptor
- * from then on; a thousand messages waiting for their hooks cost no descriptors.
+ * from then on; a thousand messages waiting for their hooks cost no descriptors. Its bytes are
+ * digested on their way to the disk, so to note a file is not to read it again. Nothing is flushed:
+ * a file that did not survive a power cut does not verify when it is adopted.
  * Knows of lines only what CRLF needs, and of headers only the empty line behind them. */
 #include "job/spool.h"
 
 #include "base/mem.h"
+#include "sys/entropy.h"
 #include "sys/folder.h"
 
 #include <assert.h>
@@ -16,26 +22,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FOLDER_PREFIX "spool."
+#define FILE_SUFFIX   ".eml"
 
 enum {
     BUFFER_SIZE = 16 * 1024,
     FOLDER_TRIES = 8,
+    LIFE_DIGITS = 16,
     FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 };
 
 struct spool {
-    int parent; /* descriptors */
-    int folder;
-    char *path;       /* of the folder, absolute */
-    const char *name; /* its last part */
-    uint64_t next;
+    int folder;                 /* a descriptor */
+    char *path;                 /* of the folder, absolute */
+    char life[LIFE_DIGITS + 2]; /* what the names of new files begin with; kept: a number and '-' */
+    uint64_t last;              /* of the new files, counted */
+    int parent;                 /* of one that goes with us: a descriptor; kept: -1 */
+    const char *name;           /* likewise: the last part of path */
 };
 
 struct spool_file {
@@ -48,26 +57,39 @@ struct spool_file {
     uint64_t size;
     char *buffer; /* NULL when finished */
     size_t buffered;
+    struct digest *sum; /* of what was written so far; NULL when finished */
+    unsigned char digest[DIGEST_SIZE];
 };
 
 /* --- the folder --- */
+
+static DIR *
+open_listing(int folder)
+{
+    int fd = openat(folder, ".", FOLDER_FLAGS);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+static bool
+is_plain_file(int folder, const char *name)
+{
+    struct stat st;
+    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
 
 /* Removes the plain files directly inside. */
 static void
 empty_folder(int folder)
 {
-    int fd = openat(folder, ".", FOLDER_FLAGS);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL) {
-        if (fd >= 0)
-            close(fd);
+    DIR *dir = open_listing(folder);
+    if (dir == NULL)
         return;
-    }
-    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
-        struct stat st;
-        if (fstatat(folder, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (is_plain_file(folder, d->d_name))
             unlinkat(folder, d->d_name, 0);
-    }
     closedir(dir);
 }
 
@@ -87,15 +109,11 @@ sweep_one(int parent, const char *name)
 
 /* Removes what dead processes left. Its failures concern nobody: the next one tries again. */
 static void
-sweep(const struct spool *s)
+sweep_dead(const struct spool *s)
 {
-    int fd = openat(s->parent, ".", FOLDER_FLAGS);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL) {
-        if (fd >= 0)
-            close(fd);
+    DIR *dir = open_listing(s->parent);
+    if (dir == NULL)
         return;
-    }
     for (struct dirent *d; (d = readdir(dir)) != NULL;)
         if (strncmp(d->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) == 0 &&
             strcmp(d->d_name, s->name) != 0)
@@ -134,22 +152,51 @@ make_folder(struct spool *s, const char *parent, struct err *e)
     return err_set(e, ERR_CREATE, "%s: a folder made in it cannot be locked", parent);
 }
 
-struct spool *
-spool_open(const char *parent, struct err *e)
+static struct spool *
+spool_new(void)
 {
     struct spool *s = xcalloc(1, sizeof *s);
     s->folder = -1;
-    s->parent = folder_open(parent, e);
-    char *absolute = s->parent >= 0 ? realpath(parent, NULL) : NULL;
-    if (s->parent >= 0 && absolute == NULL)
-        err_sys(e, ERR_CREATE, errno, "%s", parent);
+    s->parent = -1;
+    return s;
+}
+
+/* Opens the folder; its absolute path, owned by the caller, or NULL. */
+static char *
+open_absolute(const char *path, int *fd, struct err *e)
+{
+    if ((*fd = folder_open(path, e)) < 0)
+        return NULL;
+    char *absolute = realpath(path, NULL);
+    if (absolute == NULL)
+        err_sys(e, ERR_CREATE, errno, "%s", path);
+    return absolute;
+}
+
+struct spool *
+spool_open(const char *parent, struct err *e)
+{
+    struct spool *s = spool_new();
+    char *absolute = open_absolute(parent, &s->parent, e);
     int rc = absolute != NULL ? make_folder(s, absolute, e) : -1;
     free(absolute);
     if (rc < 0) {
         spool_close(s);
         return NULL;
     }
-    sweep(s);
+    sweep_dead(s);
+    return s;
+}
+
+struct spool *
+spool_open_kept(const char *folder, struct err *e)
+{
+    struct spool *s = spool_new();
+    if ((s->path = open_absolute(folder, &s->folder, e)) == NULL) {
+        spool_close(s);
+        return NULL;
+    }
+    snprintf(s->life, sizeof s->life, "%016" PRIx64 "-", entropy_u64());
     return s;
 }
 
@@ -158,34 +205,90 @@ spool_close(struct spool *s)
 {
     if (s == NULL)
         return;
-    if (s->folder >= 0) {
+    if (s->folder >= 0 && s->parent >= 0) {
         empty_folder(s->folder);
         unlinkat(s->parent, s->name, AT_REMOVEDIR);
-        close(s->folder);
     }
+    if (s->folder >= 0)
+        close(s->folder);
     if (s->parent >= 0)
         close(s->parent);
     free(s->path);
     free(s);
 }
 
+/* --- what an earlier life left --- */
+
+/* Whether a life of ours can have given this name in a kept folder: its number, '-', a count. */
+static bool
+is_ours(const char *name)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = strspn(name, digits);
+    if (n != LIFE_DIGITS || name[n] != '-')
+        return false;
+    name += n + 1;
+    n = strspn(name, digits);
+    return n > 0 && n <= LIFE_DIGITS && strcmp(name + n, FILE_SUFFIX) == 0;
+}
+
+static bool
+is_left_over(const struct spool *s, const char *name)
+{
+    return is_ours(name) && strncmp(name, s->life, strlen(s->life)) != 0 &&
+           is_plain_file(s->folder, name);
+}
+
+int
+spool_sweep(
+    struct spool *s, bool (*is_claimed)(void *arg, const char *name), void *arg, struct err *e)
+{
+    int removed = 0;
+    DIR *dir = open_listing(s->folder);
+    if (dir == NULL)
+        return err_sys(e, ERR_IO, errno, "%s", s->path);
+    struct dirent *d;
+    while (errno = 0, (d = readdir(dir)) != NULL)
+        if (is_left_over(s, d->d_name) && !is_claimed(arg, d->d_name))
+            removed += unlinkat(s->folder, d->d_name, 0) == 0;
+    int error = errno;
+    closedir(dir);
+    return error == 0 ? removed : err_sys(e, ERR_IO, error, "%s", s->path);
+}
+
+void
+spool_unlink(struct spool *s, const char *name)
+{
+    if (is_ours(name))
+        unlinkat(s->folder, name, 0);
+}
+
 /* --- writing --- */
+
+static struct spool_file *
+file_new(struct spool *s, char *path)
+{
+    struct spool_file *f = xcalloc(1, sizeof *f);
+    f->spool = s;
+    f->path = path;
+    f->name = strrchr(path, '/') + 1;
+    f->fd = -1;
+    return f;
+}
 
 struct spool_file *
 spool_begin(struct spool *s, struct err *e)
 {
-    struct spool_file *f = xcalloc(1, sizeof *f);
-    f->spool = s;
-    f->path = xasprintf("%s/%" PRIu64 ".eml", s->path, ++s->next);
-    f->name = f->path + strlen(s->path) + 1;
+    struct spool_file *f =
+        file_new(s, xasprintf("%s/%s%" PRIx64 FILE_SUFFIX, s->path, s->life, ++s->last));
     f->fd = openat(s->folder, f->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (f->fd < 0) {
         err_sys(e, ERR_CREATE, errno, "%s", f->path);
-        free(f->path);
-        free(f);
+        spool_let_go(f);
         return NULL;
     }
     f->buffer = xmalloc(BUFFER_SIZE);
+    f->sum = digest_begin();
     return f;
 }
 
@@ -193,6 +296,7 @@ static int
 flush(struct spool_file *f, struct err *e)
 {
     struct span rest = {f->buffer, f->buffered};
+    digest_add(f->sum, rest);
     while (rest.n > 0) {
         ssize_t n = write(f->fd, rest.p, rest.n);
         if (n < 0 && errno == EINTR)
@@ -276,6 +380,8 @@ spool_finish(struct spool_file *f, struct err *e)
     f->fd = -1;
     free(f->buffer);
     f->buffer = NULL;
+    digest_end(f->sum, f->digest);
+    f->sum = NULL;
     /* on network file systems close() is where a full disk shows */
     if (close(fd) < 0 && errno != EINTR) {
         f->broken = true;
@@ -285,16 +391,145 @@ spool_finish(struct spool_file *f, struct err *e)
 }
 
 void
-spool_remove(struct spool_file *f)
+spool_let_go(struct spool_file *f)
 {
     if (f == NULL)
         return;
     if (f->fd >= 0)
         close(f->fd);
-    unlinkat(f->spool->folder, f->name, 0);
+    digest_end(f->sum, NULL);
     free(f->buffer);
     free(f->path);
     free(f);
+}
+
+void
+spool_remove(struct spool_file *f)
+{
+    if (f != NULL)
+        unlinkat(f->spool->folder, f->name, 0);
+    spool_let_go(f);
+}
+
+/* --- noting, and adopting by the note --- */
+
+struct spool_note
+spool_note(const struct spool_file *f)
+{
+    assert(f->fd < 0 && !f->broken);
+    struct spool_note note = {.name = f->name, .size = f->size};
+    memcpy(note.digest, f->digest, DIGEST_SIZE);
+    return note;
+}
+
+static int
+refuse(const struct spool_file *f, const char *why, struct err *e)
+{
+    return err_set(e, ERR_INPUT, "%s: %s", f->path, why);
+}
+
+/* What the file system refuses because of what stands there, and what it refuses otherwise. */
+static int
+refuse_by_errno(const struct spool_file *f, int error, struct err *e)
+{
+    bool absent = error == ENOENT || error == ENOTDIR || error == ELOOP;
+    return absent ? refuse(f, "is not there", e) : err_sys(e, ERR_IO, error, "%s", f->path);
+}
+
+static int
+check_kind(const struct spool_file *f, const struct stat *st, struct err *e)
+{
+    if (!S_ISREG(st->st_mode))
+        return refuse(f, "is not a file", e);
+    if (st->st_uid != geteuid())
+        return refuse(f, "belongs to somebody else", e);
+    if ((uint64_t)st->st_size != f->size)
+        return refuse(f, "has another size than it was given", e);
+    return 0;
+}
+
+/* Looked at before it is opened: opening what is no file may have effects, or wait. And again
+ * after: only what is open is sure to stay what it is. */
+static int
+open_checked(const struct spool_file *f, struct err *e)
+{
+    struct stat st;
+    if (fstatat(f->spool->folder, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return refuse_by_errno(f, errno, e);
+    if (check_kind(f, &st, e) < 0)
+        return -1;
+    int fd = openat(
+        f->spool->folder, f->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return refuse_by_errno(f, errno, e);
+    int rc = fstat(fd, &st) == 0 ? check_kind(f, &st, e) : refuse_by_errno(f, errno, e);
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static ssize_t
+read_piece(int fd, char *piece, size_t size)
+{
+    ssize_t n;
+    do
+        n = read(fd, piece, size);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Not further than the size it should have: it may be growing. */
+static int
+check_digest(const struct spool_file *f, int fd, struct err *e)
+{
+    char piece[BUFFER_SIZE];
+    unsigned char found[DIGEST_SIZE];
+    struct digest *sum = digest_begin();
+    uint64_t left = f->size;
+    ssize_t n = 0;
+    while (left > 0) {
+        n = read_piece(fd, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        if (n <= 0)
+            break;
+        digest_add(sum, (struct span){piece, (size_t)n});
+        left -= (uint64_t)n;
+    }
+    int error = errno;
+    digest_end(sum, found);
+    if (n < 0)
+        return err_sys(e, ERR_IO, error, "%s", f->path);
+    if (left > 0 || memcmp(found, f->digest, DIGEST_SIZE) != 0)
+        return refuse(f, "is not what was written", e);
+    return 0;
+}
+
+static int
+verify(const struct spool_file *f, struct err *e)
+{
+    int fd = open_checked(f, e);
+    if (fd < 0)
+        return -1;
+    int rc = check_digest(f, fd, e);
+    close(fd);
+    return rc;
+}
+
+struct spool_file *
+spool_adopt(struct spool *s, const struct spool_note *note, struct err *e)
+{
+    if (!is_ours(note->name)) {
+        err_set(e, ERR_INPUT, "%s: \"%s\" is no name of a message", s->path, note->name);
+        return NULL;
+    }
+    struct spool_file *f = file_new(s, xasprintf("%s/%s", s->path, note->name));
+    f->size = note->size;
+    memcpy(f->digest, note->digest, DIGEST_SIZE);
+    if (verify(f, e) < 0) {
+        spool_let_go(f);
+        return NULL;
+    }
+    return f;
 }
 
 /* --- reading --- */
@@ -342,9 +577,7 @@ copy_headers(struct spool_file *to, const struct spool_file *from, int fd, struc
     bool line_start = true;
     bool ended = false;
     while (!ended) {
-        ssize_t n = read(fd, piece, sizeof piece);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = read_piece(fd, piece, sizeof piece);
         if (n < 0)
             return err_sys(e, ERR_IO, errno, "%s", from->path);
         if (n == 0)

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The turn. Read turn() first: its order is the program's promise. Everything else here makes the
- * accounts' watches, carries mails from them through the sorter into the work, and ends it all.
+ * accounts' watches, carries mails from them to the intake, and ends it all.
  */
 #include "watch/daemon.h"
 
 #include "base/mem.h"
 #include "hook/event.h"
 #include "job/journal.h"
-#include "sort/sorter.h"
 #include "sys/clock.h"
+#include "sys/lastwords.h"
 #include "sys/log.h"
+#include "watch/control.h"
 #include "watch/credential.h"
-#include "watch/watch.h"
-#include "watch/work.h"
+#include "watch/intake.h"
+#include "watch/watched.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -23,9 +24,9 @@
 extern char **environ;
 
 enum {
-    SHUTDOWN_MS = 30 * 1000, /* for hooks to finish by themselves */
-    ARRIVALS_PER_TURN = 64,  /* mails sorted before bytes are looked at again */
-    LETTERS_MAX = 1000, /* jobs waiting before no more mail is sorted: a letter may be 64 KiB */
+    COMMIT_AGAIN_MS = 1000,     /* when the journal could not be written */
+    EXPIRE_MS = 60 * 60 * 1000, /* how often dead letters that are too old are looked for */
+    DEATHS_MAX = 2,             /* of one message, and it is set aside */
 };
 
 /* One configured account at run time. */
@@ -37,215 +38,129 @@ struct post {
     bool dead;          /* its login was refused for good */
 };
 
-/* One mailbox and the rules that concern it. */
-struct box {
-    struct daemon *daemon;
-    struct post *post;
-    struct plan plan;
-    struct mailbox progress; /* what the server was asked for already */
-    struct ledger ledger;    /* what is dealt with */
-    struct watch *watch;
-    bool stopped;
-    bool looked; /* a pass has ended, or will not: the server cannot be had */
-};
-
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_KILLING };
 
 struct daemon {
     struct daemon_opts opts;
     struct loop *loop;
     struct spool *spool;
-    struct sorter *sorter;
+    struct intake *intake;
     struct work *work;
     struct journal *journal; /* or NULL */
-    bool journal_fails;      /* said once */
+    struct control *control; /* or NULL */
+    bool journal_fails;      /* nothing new is taken until it does not */
     struct post *posts;
     size_t n_posts;
-    struct box *boxes;
+    struct watched *boxes;
     size_t n_boxes;
-    struct list arrivals;  /* mails, in order */
-    struct list sorting;   /* mails the sorter has */
     struct list dirty;     /* watches with bytes to send */
     struct strv inherited; /* our environment as it was when we started */
     struct loop_signal *signals[4];
     struct loop_timer shutdown;
     struct loop_timer time_limit;
+    struct loop_timer commit_again;
+    struct loop_timer expire;
     uint64_t next_mail;
-    unsigned hits;
     unsigned signals_seen;
     enum phase phase;
     enum daemon_end end;
     struct err failure;
-    bool was_up; /* some mailbox was watched once */
-    bool died;   /* an account did, and its mailboxes are to be stopped */
+    unsigned set_aside; /* messages that killed us, at this start */
+    bool was_up;        /* some mailbox was watched once */
+    bool died;          /* an account did, and its mailboxes are to be stopped */
 };
-
-/* --- sorting --- */
-
-static struct letter *
-write_letter(
-    struct daemon *d, const struct mail *m, const struct hit *hit, const struct facts *facts)
-{
-    const struct rule *rule = &d->opts.config->rules.v[hit->rule];
-    char id[EVENT_ID_LENGTH + 1];
-    event_id_make(id, &m->meta, rule->name);
-    struct event event = {
-        .version = MAILCALL_VERSION,
-        .kind = "new",
-        .id = id,
-        .attempt = 1,
-        .rule = rule->name,
-        .meta = &m->meta,
-        .facts = facts,
-        .hit = hit,
-        .file = mail_path(m),
-    };
-    return letter_write(&d->opts.config->hooks[hit->rule], &event);
-}
-
-static void
-deliver_hit(struct daemon *d, struct mail *m, const struct hit *hit, const struct facts *facts)
-{
-    struct letter *letter = write_letter(d, m, hit, facts);
-    d->hits++;
-    if (d->opts.on_letter == NULL) {
-        work_add(d->work, m, hit->rule, letter);
-        return;
-    }
-    d->opts.on_letter(d->opts.arg, letter, m);
-    letter_free(letter);
-}
-
-static bool
-limit_reached(const struct daemon *d)
-{
-    return d->opts.limit > 0 && d->hits >= d->opts.limit;
-}
-
-static void
-deliver_hits(struct daemon *d, struct mail *m, const struct sort_answer *answer)
-{
-    for (size_t i = 0; i < answer->hits.notes.n; i++)
-        log_warn("%s", answer->hits.notes.v[i]);
-    for (size_t i = 0; i < answer->hits.n && !limit_reached(d); i++) {
-        deliver_hit(d, m, &answer->hits.v[i], answer->facts);
-        if (d->opts.config->rules.v[answer->hits.v[i].rule].stop)
-            break;
-    }
-}
-
-static void
-say_unread(const struct mail *m, const struct err *e)
-{
-    log_error(
-        "%s/%s:%u: not read: %s", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid, e->text);
-}
-
-/* The descriptors that are short may be those of the mails being sorted: they come back with the
- * answers, and this one waits so long. */
-static bool
-submit_mail(struct daemon *d, struct mail *m)
-{
-    struct err e;
-    m->sort_fd = mail_open(m, &e);
-    if (m->sort_fd < 0 && !list_empty(&d->sorting))
-        return false;
-    list_remove(&m->link);
-    if (m->sort_fd < 0) {
-        say_unread(m, &e);
-        work_leave(m);
-        return true;
-    }
-    list_append(&d->sorting, &m->link);
-    struct sort_request request = {
-        .id = m->id, .fd = m->sort_fd, .meta = &m->meta, .plan = m->plan, .now = clock_wall()};
-    sorter_submit(d->sorter, &request);
-    return true;
-}
-
-static bool
-may_sort(const struct daemon *d)
-{
-    bool room = d->phase == PHASE_KILLING || work_waiting(d->work) < LETTERS_MAX;
-    return room && !list_empty(&d->arrivals);
-}
-
-static void
-submit_arrivals(struct daemon *d)
-{
-    for (int i = 0; i < ARRIVALS_PER_TURN && may_sort(d); i++)
-        if (!submit_mail(d, LIST_OWNER(d->arrivals.next, struct mail, link)))
-            return;
-}
-
-/* Answers come nearly in the order of the requests, so the walk is short. */
-static struct mail *
-take_sorted(struct daemon *d, uint64_t id)
-{
-    LIST_EACH(&d->sorting, link)
-    {
-        struct mail *m = LIST_OWNER(link, struct mail, link);
-        if (m->id == id) {
-            list_remove(&m->link);
-            close(m->sort_fd);
-            return m;
-        }
-    }
-    return NULL;
-}
-
-static void
-collect_answers(struct daemon *d)
-{
-    struct sort_answer answer;
-    while (sorter_next(d->sorter, &answer)) {
-        struct mail *m = take_sorted(d, answer.id);
-        assert(m != NULL);
-        m->left = answer.facts == NULL;
-        if (m->left)
-            say_unread(m, &answer.failure);
-        else
-            deliver_hits(d, m, &answer);
-        work_settle(d->work, m);
-        sort_answer_free(&answer);
-    }
-}
 
 /* --- the accounts --- */
 
 static void
 on_mail(void *arg, struct mail *mail)
 {
-    struct box *box = arg;
-    mail->id = ++box->daemon->next_mail;
-    mail->ledger = &box->ledger;
-    ledger_open(&box->ledger, &mail->entry, mail->meta.uid);
-    list_append(&box->daemon->arrivals, &mail->link);
+    struct watched *box = arg;
+    struct daemon *d = box->owner;
+    const struct meta *meta = &mail->meta;
+    /* asked for because its file was lost: its letters are written already */
+    if (mail->wanted && work_supply(d->work, meta->account, meta->mailbox, meta->uidvalidity,
+                            meta->uid, mail->file, mail->whole)) {
+        mail->file = NULL;
+        mail_free(mail);
+        return;
+    }
+    mail->id = ++d->next_mail;
+    mail->box = box;
+    ledger_open(&box->ledger, &mail->entry, meta->uid, mail->wanted);
+    intake_take(d->intake, mail);
+}
+
+static void
+hold_watches(struct daemon *d, bool held)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        watch_hold(d->boxes[i].watch, held);
 }
 
 static void
 say_journal(struct daemon *d, const struct err *e)
 {
-    if (!d->journal_fails)
-        log_error("%s; going on, but a crash would repeat hooks", e->text);
+    if (!d->journal_fails) {
+        log_error("%s; no new mail is taken until it can be written", e->text);
+        hold_watches(d, true);
+    }
     d->journal_fails = true;
+    loop_timer_set(d->loop, &d->commit_again, clock_ms() + COMMIT_AGAIN_MS);
+}
+
+/* From when on a mailbox seen for the first time is ours. */
+static struct ledger_first
+first_of_account(const struct account *a)
+{
+    enum { LONG_AGO = 2 * 86400 }; /* 1970, and a day in any time zone */
+    int64_t now = clock_wall();
+    int64_t age = now - (int64_t)(a->first_age_ms / 1000);
+    switch (a->first_run) {
+    case FIRST_RUN_ALL:
+        return (struct ledger_first){LONG_AGO, LONG_AGO};
+    case FIRST_RUN_AGE:
+        return (struct ledger_first){age, age};
+    case FIRST_RUN_NEW:
+    case FIRST_RUN_UNSEEN:
+        break;
+    }
+    return (struct ledger_first){now, 0};
 }
 
 static void
-on_baseline(void *arg)
+on_baseline(void *arg, enum mailbox_opening how)
 {
-    struct box *box = arg;
+    struct watched *box = arg;
     struct err e;
-    if (ledger_baseline(&box->ledger, box->progress.uidvalidity, box->progress.mark, &e) != 0)
-        say_journal(box->daemon, &e);
+    struct ledger_first first = first_of_account(box->post->account);
+    if (ledger_baseline(&box->ledger, &box->progress, how == MAILBOX_FIRST ? &first : NULL, &e) !=
+        0)
+        say_journal(box->owner, &e);
+}
+
+/* What was asked for by name, and did not come, is not there any more. */
+static void
+give_up_missing(struct watched *box)
+{
+    struct daemon *d = box->owner;
+    while (box->progress.absent.n > 0) {
+        uint32_t uid = box->progress.absent.v[0];
+        if (!work_gone(d->work, box->account, box->name, uid))
+            log_detail("%s: message %u is gone", watch_name(box->watch), (unsigned)uid);
+        watched_read(box, uid);
+        ledger_gone(&box->ledger, uid);
+        mailbox_forget(&box->progress, uid);
+    }
 }
 
 static void
 on_checked(void *arg)
 {
-    struct box *box = arg;
-    ledger_checked(&box->ledger, box->progress.mark);
-    box->looked = true;
+    struct watched *box = arg;
+    give_up_missing(box);
+    ledger_checked(&box->ledger, &box->progress);
+    box->looked = box->progress.wanted.n == 0;
 }
 
 static void
@@ -272,20 +187,20 @@ account_died(struct daemon *d, struct post *post, const struct err *why, bool en
 
 /* Where every mailbox is looked at once, one that cannot be reached is told at the end. */
 static void
-miss(struct box *box, const struct err *why)
+miss(struct watched *box, const struct err *why)
 {
     box->looked = true;
     if (!box->post->dead) /* else it was said */
         log_warn("%s: %s", watch_name(box->watch), why->text);
-    if (box->daemon->failure.kind != ERR_AUTH)
-        box->daemon->failure = *why;
+    if (((struct daemon *)box->owner)->failure.kind != ERR_AUTH)
+        ((struct daemon *)box->owner)->failure = *why;
 }
 
 static bool
 on_state(void *arg, enum watch_state state, const struct err *why)
 {
-    struct box *box = arg;
-    struct daemon *d = box->daemon;
+    struct watched *box = arg;
+    struct daemon *d = box->owner;
     bool ends = d->opts.fail_first && state != WATCH_UP && (!d->was_up || state == WATCH_DEAD);
     bool missed = d->opts.once && state != WATCH_UP && !box->looked;
     if (state == WATCH_UP)
@@ -319,20 +234,45 @@ what_to_fetch(const struct daemon *d, const struct plan *plan)
     return SESSION_FETCH_HEADERS;
 }
 
+/* Whether a rule of this mailbox wants to change it. */
+static bool
+is_changed(const struct daemon *d, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct hook_opts *h = &d->opts.config->hooks[plan->v[i]];
+        const struct actions *lists[] = {&h->on_success, &h->on_failure};
+        for (int k = 0; k < 2; k++)
+            for (size_t n = 0; n < lists[k]->n; n++)
+                if (action_is_for_mailbox(&lists[k]->v[n]))
+                    return true;
+    }
+    return false;
+}
+
+static enum session_first
+first_of(const struct account *a)
+{
+    static const enum session_first firsts[] = {
+        [FIRST_RUN_NEW] = SESSION_FIRST_NONE,
+        [FIRST_RUN_UNSEEN] = SESSION_FIRST_UNSEEN,
+        [FIRST_RUN_ALL] = SESSION_FIRST_ALL,
+        [FIRST_RUN_AGE] = SESSION_FIRST_SINCE,
+    };
+    return firsts[a->first_run];
+}
+
 static int
 add_box(struct daemon *d, struct post *post, const char *mailbox, struct err *e)
 {
-    struct box *box = &d->boxes[d->n_boxes++];
-    box->daemon = d;
+    struct watched *box = &d->boxes[d->n_boxes++];
+    const struct account *a = post->account;
+    box->owner = d;
     box->post = post;
-    mailbox_init(&box->progress);
-    ledger_init(&box->ledger, d->journal, post->account->name, mailbox);
-    if (ledger_restore(&box->ledger, &box->progress, e) != 0)
+    if (watched_init(box, d->journal, a->name, mailbox, &d->opts.config->rules, e) != 0)
         return -1;
-    plan_make(&box->plan, &d->opts.config->rules, post->account->name, mailbox);
     struct watch_opts opts = {
         .loop = d->loop,
-        .account = post->account,
+        .account = a,
         .credential = post->credential,
         .trust = post->trust,
         .spool = d->spool,
@@ -340,6 +280,10 @@ add_box(struct daemon *d, struct post *post, const char *mailbox, struct err *e)
         .progress = &box->progress,
         .plan = &box->plan,
         .fetch = what_to_fetch(d, &box->plan),
+        .writable = d->opts.on_letter == NULL && is_changed(d, &box->plan),
+        .first = first_of(a),
+        .first_since = clock_wall() - (int64_t)(a->first_age_ms / 1000),
+        .epoch_since = &box->ledger.epoch_since,
         .dirty = &d->dirty,
         .on_baseline = on_baseline,
         .on_checked = on_checked,
@@ -408,6 +352,176 @@ add_posts(struct daemon *d, struct err *e)
     return 0;
 }
 
+/* --- jobs of an earlier life --- */
+
+static struct watched *
+find_box(const struct daemon *d, const char *account, const char *mailbox)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        if (strcmp(d->boxes[i].account, account) == 0 && strcmp(d->boxes[i].name, mailbox) == 0)
+            return &d->boxes[i];
+    return NULL;
+}
+
+static struct watch *
+find_watch(void *arg, const char *account, const char *mailbox)
+{
+    struct watched *box = find_box(arg, account, mailbox);
+    return box != NULL && !box->stopped ? box->watch : NULL;
+}
+
+static bool
+on_lost(void *arg, const struct record *r, bool whole)
+{
+    struct daemon *d = arg;
+    struct watched *box = find_box(d, r->account, r->mailbox);
+    if (box == NULL || !box->progress.known || box->progress.uidvalidity != r->uidvalidity)
+        return false;
+    if (r->letter.n == 0)
+        watched_revive(box, r->uid, r->id);
+    mailbox_want(&box->progress, r->uid);
+    if (whole)
+        watch_want_whole(box->watch);
+    watch_check(box->watch);
+    return true;
+}
+
+static void
+on_owed(void *arg, const struct record *r)
+{
+    struct watched *box = find_box(arg, r->account, r->mailbox);
+    if (box != NULL)
+        watch_want_writable(box->watch);
+}
+
+/* --- messages that kill us --- */
+
+struct search {
+    const char *event;
+    uint64_t id;
+};
+
+static void
+compare_event(void *arg, const struct record *r)
+{
+    struct search *s = arg;
+    if (strcmp(r->event, s->event) == 0)
+        s->id = r->id;
+}
+
+/* Its record may stand there since somebody wanted it to be tried again. */
+static int
+bury_victim(struct daemon *d, struct record *r, struct err *e)
+{
+    struct search s = {.event = r->event};
+    if (journal_each(d->journal, false, compare_event, &s, e) != 0)
+        return -1;
+    r->id = s.id;
+    if (r->id != 0)
+        journal_move(d->journal, r);
+    else
+        journal_add(d->journal, r);
+    return 0;
+}
+
+static int
+set_aside(struct daemon *d, const struct intake_victim *v, unsigned deaths, struct err *e)
+{
+    char id[EVENT_ID_LENGTH + 1];
+    const struct meta meta = {
+        .account = v->account, .mailbox = v->mailbox, .uid = v->uid, .uidvalidity = v->uidvalidity};
+    event_id_make(id, &meta, "");
+    struct record r = {
+        .account = v->account,
+        .mailbox = v->mailbox,
+        .uidvalidity = v->uidvalidity,
+        .uid = v->uid,
+        .event = id,
+        .rule = "",
+        .subject = "",
+        .letter = SPAN(""),
+        .file = v->file,
+        .file_size = v->size,
+        .file_is_whole = v->whole,
+        .stage = STAGE_DEAD,
+        .since = clock_wall() * 1000,
+        .result = "unparsable",
+        .tail = SPAN("mailcall died while it read this message"),
+    };
+    memcpy(r.file_digest, v->digest, sizeof r.file_digest);
+    if (bury_victim(d, &r, e) != 0)
+        return -1;
+    journal_take(d->journal, v->account, v->mailbox, v->uid);
+    d->set_aside++;
+    log_error("%s/%s:%u: set aside, we died of it %u times (mailcall failed)", v->account,
+        v->mailbox, (unsigned)v->uid, deaths);
+    return journal_commit(d->journal, e);
+}
+
+static int
+count_death(struct daemon *d, const struct intake_victim *v, struct err *e)
+{
+    struct cursor c;
+    if (journal_load(d->journal, v->account, v->mailbox, &c, e) != 0)
+        return -1;
+    bool same = c.known && c.uidvalidity == v->uidvalidity;
+    cursor_free(&c);
+    if (!same)
+        return 0;
+    int deaths = journal_died(d->journal, v->account, v->mailbox, v->uidvalidity, v->uid, e);
+    if (deaths < DEATHS_MAX)
+        return deaths < 0 ? -1 : 0;
+    return set_aside(d, v, (unsigned)deaths, e);
+}
+
+static int
+hear_last_words(struct daemon *d, struct err *e)
+{
+    char *path = xasprintf("%s/lastwords", journal_folder(d->journal));
+    struct buf words = {0};
+    struct intake_victim victim;
+    int rc = lastwords_open(path, &words, e);
+    if (rc == 0 && words.n > 0 && intake_victim(buf_span(&words), &victim) == 0) {
+        rc = count_death(d, &victim, e);
+        intake_victim_free(&victim);
+    }
+    buf_free(&words);
+    free(path);
+    return rc;
+}
+
+/* --- what people ask --- */
+
+static void
+on_retry(void *arg, const struct record *r)
+{
+    struct daemon *d = arg;
+    work_revive(d->work, r);
+}
+
+static int
+on_question(void *arg, const struct desk_question *q, struct desk_answer *a, struct err *e)
+{
+    struct daemon *d = arg;
+    if (desk_answer(d->journal, d->spool, q, a, on_retry, d, e) != 0)
+        return -1;
+    return journal_commit(d->journal, e);
+}
+
+static void
+on_expire(void *arg)
+{
+    struct daemon *d = arg;
+    struct err e;
+    int64_t before = clock_wall() * 1000 - (int64_t)d->opts.config->daemon.keep_failed_ms;
+    int n = desk_expire(d->journal, d->spool, before, &e);
+    if (n < 0)
+        log_error("%s", e.text);
+    else if (n > 0)
+        log_info("%d dead letters are older than keep_failed, and forgotten", n);
+    loop_timer_set(d->loop, &d->expire, clock_ms() + EXPIRE_MS);
+}
+
 /* --- the end --- */
 
 static void
@@ -417,12 +531,24 @@ stop_watches(struct daemon *d)
         watch_stop(d->boxes[i].watch);
 }
 
+/* No new mail; but what hooks that still run want changed in a mailbox can be. */
+static void
+quieten_watches(struct daemon *d)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        if (watch_is_writable(d->boxes[i].watch))
+            watch_hold(d->boxes[i].watch, true);
+        else
+            watch_stop(d->boxes[i].watch);
+}
+
 void
 daemon_stop(struct daemon *d)
 {
     if (d->phase == PHASE_RUNNING) {
         d->phase = PHASE_DRAINING;
-        loop_timer_set(d->loop, &d->shutdown, clock_ms() + SHUTDOWN_MS);
+        loop_timer_set(
+            d->loop, &d->shutdown, clock_ms() + d->opts.config->daemon.shutdown_timeout_ms);
     }
     loop_wake(d->loop);
 }
@@ -431,7 +557,9 @@ static void
 on_shutdown_due(void *arg)
 {
     struct daemon *d = arg;
-    log_warn("hooks still running after %d s are stopped", SHUTDOWN_MS / 1000);
+    if (work_running(d->work) > 0)
+        log_warn("hooks still running after %.0f s are stopped",
+            (double)d->opts.config->daemon.shutdown_timeout_ms / 1000);
     d->phase = PHASE_KILLING;
     work_stop(d->work);
 }
@@ -483,16 +611,23 @@ on_check_signal(void *arg, int number)
 static bool
 is_idle(const struct daemon *d)
 {
-    return list_empty(&d->arrivals) && list_empty(&d->sorting) && work_running(d->work) == 0;
+    return intake_is_empty(d->intake) && work_running(d->work) == 0;
+}
+
+static bool
+is_all_looked_at(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        if (!d->boxes[i].looked)
+            return false;
+    return intake_is_empty(d->intake);
 }
 
 static bool
 is_all_done(const struct daemon *d)
 {
-    for (size_t i = 0; i < d->n_boxes; i++)
-        if (!d->boxes[i].looked)
-            return false;
-    return is_idle(d) && work_waiting(d->work) == 0;
+    return is_all_looked_at(d) && is_idle(d) && work_acting(d->work) == 0 &&
+           work_startable(d->work) == 0;
 }
 
 /* An account that died takes its other mailboxes along. */
@@ -511,20 +646,33 @@ stop_dead_accounts(struct daemon *d)
 static void
 stop_what_ended(struct daemon *d)
 {
-    if (limit_reached(d))
+    if (intake_limit_reached(d->intake))
         end_with(d, DAEMON_LIMIT, NULL);
     if (d->died)
         stop_dead_accounts(d);
+    if (d->opts.once && is_all_looked_at(d))
+        work_hurry(d->work);
     if (d->opts.once && is_all_done(d))
         end_with(d, d->failure.kind == ERR_NONE ? DAEMON_DONE : DAEMON_FAILED, NULL);
 }
 
+/* With a journal, what has not begun is as well begun at the next start. */
 static bool
 is_over(const struct daemon *d)
 {
-    bool idle = is_idle(d);
-    return idle && (d->phase == PHASE_KILLING ||
-                       (d->phase == PHASE_DRAINING && work_waiting(d->work) == 0));
+    if (work_running(d->work) > 0)
+        return false;
+    if (d->phase == PHASE_KILLING)
+        return true;
+    if (work_acting(d->work) > 0)
+        return false;
+    return d->journal != NULL || (is_idle(d) && work_startable(d->work) == 0);
+}
+
+static bool
+may_sort(const struct daemon *d)
+{
+    return !d->journal_fails && (d->phase == PHASE_RUNNING || d->journal == NULL);
 }
 
 /* --- the turn --- */
@@ -536,41 +684,47 @@ flush_output(struct daemon *d)
         watch_flush(watch_of_dirty(d->dirty.next));
 }
 
-/* What is dealt with becomes known for good. A failure loses nothing: it waits for the next turn,
- * and what the journal does not know is asked for again. */
-static void
+/* What this turn came to becomes known for good, all of it or nothing: then it waits, no hook that
+ * depends on it starts, and no more mail is taken. False: it waits. */
+static bool
 commit(struct daemon *d)
 {
     struct err e;
     if (d->journal == NULL)
-        return;
+        return true;
     if (journal_commit(d->journal, &e) != 0) {
         say_journal(d, &e);
-    } else if (d->journal_fails) {
+        return false;
+    }
+    if (d->journal_fails) {
         log_info("the journal is written again");
         d->journal_fails = false;
+        hold_watches(d, false);
     }
+    return true;
 }
 
 /*
  * What a crash at each line means is the reason for the order. Events fill memory only: a message
- * not yet dealt with is above the journal's mark, so the server is asked for it again. The commit
- * tells of messages whose hooks have ended, never of one whose hook is about to start; and it comes
- * before any byte leaves. It costs no disk flush; tidying does, so it comes last.
+ * whose letters are not written is above the journal's mark, so the server is asked for it again.
+ * Sorting writes the letters and moves the mark, choosing says which hooks are about to run, and
+ * the commit makes all three known at once, before the first of these hooks starts and before any
+ * byte leaves. So a crash behind it finds the letter; and a hook found "running" is the only one
+ * that can run twice. The commit costs no disk flush; tidying does, so it comes last.
  */
 static void
 turn(struct daemon *d)
 {
-    loop_turn(d->loop, !may_sort(d));
-    submit_arrivals(d);
-    collect_answers(d);
-    commit(d);
+    loop_turn(d->loop, !may_sort(d) || !intake_is_due(d->intake));
+    if (may_sort(d))
+        intake_sort(d->intake);
     if (d->phase != PHASE_KILLING)
-        work_start_due(d->work);
+        work_choose(d->work);
+    work_start(d->work, commit(d));
     flush_output(d);
     stop_what_ended(d);
     if (d->journal != NULL)
-        journal_tidy(d->journal);
+        journal_tidy(d->journal, !intake_is_empty(d->intake) || work_startable(d->work) > 0);
 }
 
 static void
@@ -578,7 +732,7 @@ leave_unfinished(struct daemon *d)
 {
     unsigned n = work_abandon(d->work);
     if (n > 0 && d->journal != NULL)
-        log_warn("%u hooks did not run; they will at the next start", n);
+        log_info("%u hooks are owed; they run at the next start", n);
     else if (n > 0)
         log_error("%u hooks did not run", n);
 }
@@ -590,10 +744,11 @@ daemon_run(struct daemon *d, struct err *e)
         loop_timer_set(d->loop, &d->time_limit, clock_ms() + d->opts.time_limit_ms);
     while (d->phase == PHASE_RUNNING)
         turn(d);
-    stop_watches(d);
+    quieten_watches(d);
     work_end(d->work);
     while (!is_over(d))
         turn(d);
+    stop_watches(d);
     leave_unfinished(d);
     commit(d);
     *e = d->failure;
@@ -619,23 +774,97 @@ watch_signals(struct daemon *d)
 }
 
 static int
-open_folders(struct daemon *d, struct err *e)
+open_state(struct daemon *d, struct err *e)
 {
-    if (d->opts.state != NULL && (d->journal = journal_open(d->opts.state, e)) == NULL)
+    if ((d->journal = journal_open(d->opts.state, e)) == NULL)
         return -1;
-    if ((d->spool = spool_open(d->opts.spool, e)) == NULL)
-        return -1;
-    struct work_opts opts = {
+    char *spool = xasprintf("%s/spool", journal_folder(d->journal));
+    d->spool = spool_open_kept(spool, e);
+    free(spool);
+    return d->spool != NULL ? hear_last_words(d, e) : -1;
+}
+
+static void
+make_work(struct daemon *d)
+{
+    const struct config *c = d->opts.config;
+    struct work_opts work = {
         .loop = d->loop,
         .spool = d->spool,
-        .retries = d->opts.config->retries,
-        .secrets = &d->opts.config->secrets,
+        .journal = d->journal,
+        .rules = &c->rules,
+        .retries = c->retries,
+        .manners = c->manners,
+        .max_hooks = c->daemon.max_hooks,
+        .secrets = &c->secrets,
         .inherited = &d->inherited,
+        .find_watch = find_watch,
+        .on_lost = on_lost,
+        .on_owed = on_owed,
         .on_outcome = d->opts.on_outcome,
-        .arg = d->opts.arg,
+        .outcome_arg = d->opts.arg,
+        .arg = d,
     };
-    d->work = work_new(&opts);
+    d->work = work_new(&work);
+    struct intake_opts intake = {
+        .config = c,
+        .work = d->work,
+        .on_letter = d->opts.on_letter,
+        .arg = d->opts.arg,
+        .limit = d->opts.limit,
+        .last_words = d->journal != NULL,
+    };
+    d->intake = intake_new(&intake);
+}
+
+/* What was owed when we ended; and the door for those who ask, which needs all of it. */
+static int
+take_up(struct daemon *d, struct err *e)
+{
+    struct control_opts control = {
+        .loop = d->loop,
+        .folder = d->opts.control,
+        .on_question = on_question,
+        .arg = d,
+    };
+    if (d->journal == NULL)
+        return 0;
+    on_expire(d);
+    if (work_restore(d->work, e) != 0)
+        return -1;
+    control.state = journal_folder(d->journal);
+    if (d->opts.control == NULL || (d->control = control_open(&control, e)) != NULL)
+        return 0;
+    /* mail matters more than being asked about it */
+    log_warn("%s; failed, retry and drop cannot reach us", e->text);
     return 0;
+}
+
+static void
+on_commit_again(void *arg)
+{
+    struct daemon *d = arg;
+    loop_wake(d->loop);
+}
+
+static void
+init_timers(struct daemon *d)
+{
+    loop_timer_init(&d->shutdown, on_shutdown_due, d);
+    loop_timer_init(&d->time_limit, on_time_limit, d);
+    loop_timer_init(&d->commit_again, on_commit_again, d);
+    loop_timer_init(&d->expire, on_expire, d);
+}
+
+static int
+open_all(struct daemon *d, struct err *e)
+{
+    if (d->opts.state != NULL && open_state(d, e) != 0)
+        return -1;
+    if (d->spool == NULL && (d->spool = spool_open(d->opts.spool, e)) == NULL)
+        return -1;
+    make_work(d);
+    return add_posts(d, e) == 0 ? take_up(d, e) : -1;
 }
 
 struct daemon *
@@ -643,17 +872,13 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
 {
     struct daemon *d = xcalloc(1, sizeof *d);
     d->opts = *opts;
-    list_init(&d->arrivals);
-    list_init(&d->sorting);
     list_init(&d->dirty);
     for (char **p = environ; *p != NULL; p++)
         strv_add(&d->inherited, *p);
     d->loop = loop_new();
-    d->sorter = sorter_new(&opts->config->rules);
-    loop_timer_init(&d->shutdown, on_shutdown_due, d);
-    loop_timer_init(&d->time_limit, on_time_limit, d);
+    init_timers(d);
     watch_signals(d);
-    if (open_folders(d, e) != 0 || add_posts(d, e) != 0) {
+    if (open_all(d, e) != 0) {
         daemon_free(d);
         return NULL;
     }
@@ -661,13 +886,12 @@ daemon_new(const struct daemon_opts *opts, struct err *e)
 }
 
 static void
-leave_mails(struct list *mails)
+clear_timers(struct daemon *d)
 {
-    LIST_EACH(mails, link)
-    {
-        list_remove(link);
-        work_leave(LIST_OWNER(link, struct mail, link));
-    }
+    loop_timer_clear(d->loop, &d->shutdown);
+    loop_timer_clear(d->loop, &d->time_limit);
+    loop_timer_clear(d->loop, &d->commit_again);
+    loop_timer_clear(d->loop, &d->expire);
 }
 
 void
@@ -675,26 +899,23 @@ daemon_free(struct daemon *d)
 {
     if (d == NULL)
         return;
-    leave_mails(&d->arrivals);
+    control_close(d->control);
+    intake_free(d->intake);
     work_free(d->work);
-    for (size_t i = 0; i < d->n_boxes; i++) {
-        watch_free(d->boxes[i].watch);
-        mailbox_clear(&d->boxes[i].progress);
-        plan_free(&d->boxes[i].plan);
-    }
+    for (size_t i = 0; i < d->n_boxes; i++)
+        watched_clear(&d->boxes[i]);
     for (size_t i = 0; i < d->n_posts; i++) {
         credential_free(d->posts[i].credential);
         if (d->posts[i].trust_is_ours)
             tls_trust_free(d->posts[i].trust);
     }
-    sorter_free(d->sorter);
     spool_close(d->spool);
+    lastwords_close();
     journal_close(d->journal);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
         loop_signal_close(d->signals[i]);
     signal(SIGUSR1, SIG_IGN); /* it never was meant to kill */
-    loop_timer_clear(d->loop, &d->shutdown);
-    loop_timer_clear(d->loop, &d->time_limit);
+    clear_timers(d);
     loop_free(d->loop);
     strv_free(&d->inherited);
     free(d->posts);
@@ -705,5 +926,7 @@ daemon_free(struct daemon *d)
 struct work_tally
 daemon_tally(const struct daemon *d)
 {
-    return work_tally(d->work);
+    struct work_tally tally = work_tally(d->work);
+    tally.failed += d->set_aside;
+    return tally;
 }

@@ -15,10 +15,11 @@ struct daemon;
 
 struct daemon_opts {
     const struct config *config; /* borrowed for the daemon's life */
-    const char *spool;           /* the folder under which messages are spooled */
-    const char *state;           /* the folder of the journal; NULL: nothing outlives us */
+    const char *state;           /* the folder of the journal and its messages … */
+    const char *spool;           /* … or, without one, under which messages are spooled */
+    const char *control;         /* with a journal: the folder of the control socket, or NULL */
     /* Instead of running hooks, each letter is shown here. NULL: hooks run. */
-    void (*on_letter)(void *arg, const struct letter *letter, const struct mail *mail);
+    void (*on_letter)(void *arg, const struct letter *letter);
     /* After each run, for whoever wants to tell or to count. May be NULL. */
     void (*on_outcome)(void *arg, const struct outcome *outcome);
     void *arg;
@@ -43,7 +44,8 @@ enum daemon_end {
 struct daemon *daemon_new(const struct daemon_opts *opts, struct err *e);
 /* Runs until the end. */
 enum daemon_end daemon_run(struct daemon *d, struct err *e);
-/* Begins the end, gracefully: no new mail; what was taken is run for up to 30 s. From callbacks. */
+/* Begins the end, gracefully: no new mail; the hooks that run may end by themselves, for as long as
+ * the configuration says. Without a journal those that wait run too. From callbacks. */
 void daemon_stop(struct daemon *d);
 /* What the hooks came to, once daemon_run() has returned. */
 struct work_tally daemon_tally(const struct daemon *d);

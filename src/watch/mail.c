@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A message and its files, from arrival until its last hook is done. */
+/* A message and its file, from arrival until it is sorted. */
 #include "watch/mail.h"
 
 #include <stdlib.h>
@@ -11,24 +11,7 @@ mail_free(struct mail *m)
         return;
     strv_free(&m->meta.flags);
     spool_remove(m->file);
-    spool_remove(m->header);
     free(m);
-}
-
-int
-mail_open(const struct mail *m, struct err *e)
-{
-    return spool_reopen(m->file, e);
-}
-
-int
-mail_open_header(struct mail *m, struct spool *spool, struct err *e)
-{
-    if (!m->whole)
-        return mail_open(m, e);
-    if (m->header == NULL && (m->header = spool_headers(spool, m->file, e)) == NULL)
-        return -1;
-    return spool_reopen(m->header, e);
 }
 
 const char *

@@ -4,6 +4,8 @@
 
 #include "base/utf8.h"
 
+#include <stdlib.h>
+
 enum { SUBJECT_MAX = 80, SENDER_MAX = 80 };
 
 static const char *
@@ -35,15 +37,16 @@ add_size(struct buf *out, uint64_t bytes)
 }
 
 static void
-add_message(struct buf *out, const struct letter *letter, const struct mail *mail)
+add_message(struct buf *out, const struct letter *letter)
 {
     const char *from = field(letter, "FROM");
-    buf_addf(out, " %s/%s:%u ", mail->meta.account, mail->meta.mailbox, (unsigned)mail->meta.uid);
+    buf_addf(out, " %s/%s:%s ", field(letter, "ACCOUNT"), field(letter, "MAILBOX"),
+        field(letter, "UID"));
     add_cut(out, from[0] != '\0' ? from : "-", SENDER_MAX);
     buf_adds(out, " \"");
     add_cut(out, field(letter, "SUBJECT"), SUBJECT_MAX);
     buf_adds(out, "\" ");
-    add_size(out, mail->meta.size);
+    add_size(out, strtoull(field(letter, "SIZE"), NULL, 10));
     buf_addf(out, " -> %s", letter->program);
 }
 
@@ -68,18 +71,17 @@ add_status(struct buf *out, const struct outcome *o)
 }
 
 void
-outcome_line(
-    struct buf *out, const struct letter *letter, const struct mail *mail, const struct outcome *o)
+outcome_line(struct buf *out, const struct letter *letter, const struct outcome *o)
 {
     buf_addf(out, "%s %s %.2fs", field(letter, "RULE"), run_result_name(o->result),
         (double)o->elapsed_ms / 1000);
-    add_message(out, letter, mail);
+    add_message(out, letter);
     add_status(out, o);
 }
 
 void
-outcome_plan_line(struct buf *out, const struct letter *letter, const struct mail *mail)
+outcome_plan_line(struct buf *out, const struct letter *letter)
 {
     buf_addf(out, "%s would run", field(letter, "RULE"));
-    add_message(out, letter, mail);
+    add_message(out, letter);
 }

@@ -7,13 +7,11 @@
 
 #include "base/buf.h"
 #include "hook/run.h"
-#include "watch/mail.h"
 
 /* Appends: invoices ok 0.84s work/INBOX:4711 ann@stripe.com "Invoice 2026-17" 48K ->
  * save-invoice.sh The subject is cut at 80 bytes. */
-void outcome_line(struct buf *out, const struct letter *letter, const struct mail *mail,
-    const struct outcome *outcome);
+void outcome_line(struct buf *out, const struct letter *letter, const struct outcome *outcome);
 /* The same shape for a rule that would run: "would run" in the place of the result. */
-void outcome_plan_line(struct buf *out, const struct letter *letter, const struct mail *mail);
+void outcome_plan_line(struct buf *out, const struct letter *letter);
 
 #endif

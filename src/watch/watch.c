@@ -37,12 +37,18 @@ struct watch {
     struct stream *stream;
     struct session *session;
     struct spool_file *incoming;
+    struct list errands;     /* in order */
     struct list dirty;       /* on opts.dirty while bytes wait to be flushed */
     struct loop_timer timer; /* connected: the session's deadline; else: the next try */
     uint64_t up_since;       /* 0 = not up */
+    bool open;               /* the mailbox is, and was told of the errands */
+    bool asked;              /* an errand waits to be said */
+    bool held;
     bool stopping;
     char last_error[sizeof((struct err *)0)->text]; /* said once, not at every try */
 };
+
+static void pump(struct watch *w);
 
 /* --- losing and trying again --- */
 
@@ -54,6 +60,7 @@ disconnect(struct watch *w)
     stream_close(w->stream);
     session_free(w->session);
     spool_remove(w->incoming);
+    w->open = false;
     w->stream = NULL;
     w->session = NULL;
     w->incoming = NULL;
@@ -128,7 +135,8 @@ make_mail(struct watch *w, const struct session_event *event)
     strv_copy(&m->meta.flags, event->flags);
     m->plan = w->opts.plan;
     m->file = w->incoming;
-    m->whole = w->opts.fetch == SESSION_FETCH_MESSAGES;
+    m->whole = w->session_opts.fetch == SESSION_FETCH_MESSAGES;
+    m->wanted = mailbox_is_wanted(w->opts.progress, event->uid);
     w->incoming = NULL;
     return m;
 }
@@ -146,17 +154,92 @@ complete_message(struct watch *w, const struct session_event *event, struct err 
     return 0;
 }
 
+/* --- errands --- */
+
+void
+watch_ask(struct watch *w, struct watch_errand *e)
+{
+    list_init(&e->link);
+    list_append(&w->errands, &e->link);
+    e->watch = w;
+    watch_want_writable(w);
+    if (!w->open)
+        return;
+    session_act(w->session, &e->act, clock_ms());
+    w->asked = true; /* what is asked in one turn leaves in one write */
+    list_remove(&w->dirty);
+    list_append(w->opts.dirty, &w->dirty);
+}
+
+/* One that was begun goes on without us, and its end must not find us. */
+void
+watch_unask(struct watch_errand *e)
+{
+    struct watch *w = e->watch;
+    if (list_empty(&e->link))
+        return;
+    list_remove(&e->link);
+    if (w->open)
+        disconnect(w);
+}
+
+bool
+watch_is_at(const struct watch_errand *e)
+{
+    return !list_empty(&e->link) && e->watch->open;
+}
+
+static struct watch_errand *
+errand_of(struct watch *w, const struct act *act)
+{
+    LIST_EACH(&w->errands, link)
+    {
+        struct watch_errand *e = LIST_OWNER(link, struct watch_errand, link);
+        if (&e->act == act)
+            return e;
+    }
+    return NULL;
+}
+
+static void
+copied(struct watch *w, const struct session_event *event)
+{
+    struct watch_errand *e = errand_of(w, event->act);
+    assert(e != NULL);
+    e->act.copied = true; /* should this connection be lost now */
+    e->on_copied(e->arg);
+}
+
+static void
+acted(struct watch *w, const struct session_event *event)
+{
+    struct watch_errand *e = errand_of(w, event->act);
+    assert(e != NULL);
+    list_remove(&e->link);
+    e->on_done(e->arg, event->error, event->gone);
+}
+
 /* --- session events --- */
+
+static void
+say_epoch(const struct watch *w, const struct session_event *event)
+{
+    log_warn("%s: the server renumbered this mailbox (UIDVALIDITY %u); %zu messages are looked at "
+             "again for new ones",
+        w->name, (unsigned)event->facts.uidvalidity, w->opts.progress->wanted.n);
+}
 
 static void
 opened(struct watch *w, const struct session_event *event)
 {
     credential_accepted(w->opts.credential);
     if (event->opening != MAILBOX_SAME)
-        w->opts.on_baseline(w->opts.arg);
+        w->opts.on_baseline(w->opts.arg, event->opening);
+    w->open = true;
+    LIST_EACH(&w->errands, link)
+    session_act(w->session, &LIST_OWNER(link, struct watch_errand, link)->act, clock_ms());
     if (event->opening == MAILBOX_NEW_EPOCH)
-        log_warn("%s: the server renumbered this mailbox (UIDVALIDITY %u); starting at now",
-            w->name, (unsigned)event->facts.uidvalidity);
+        say_epoch(w, event);
     else
         log_detail("%s: open, uidvalidity %u, last uid seen %u", w->name,
             (unsigned)w->opts.progress->uidvalidity, (unsigned)w->opts.progress->mark);
@@ -203,6 +286,12 @@ handle(struct watch *w, const struct session_event *event)
         break;
     case SESSION_IDLE:
         say_up(w);
+        break;
+    case SESSION_COPIED:
+        copied(w, event);
+        break;
+    case SESSION_ACTED:
+        acted(w, event);
         break;
     case SESSION_NOTE:
         log_info("%s: %s", w->name, event->note);
@@ -283,6 +372,7 @@ on_stream(void *arg, enum stream_event what)
     switch (what) {
     case STREAM_OPEN:
         w->session = session_new(&w->session_opts, &w->quirks, w->opts.progress, clock_ms());
+        session_hold(w->session, w->held, clock_ms());
         credential_ask(w->opts.credential, &w->waiter);
         pump(w);
         break;
@@ -344,6 +434,7 @@ watch_new(const struct watch_opts *opts)
     w->opts = *opts;
     w->name = xasprintf("%s/%s", a->name, opts->mailbox);
     w->url = server_url(a);
+    list_init(&w->errands);
     list_init(&w->dirty);
     credential_waiter_init(&w->waiter, on_secret, w);
     loop_timer_init(&w->timer, on_timer, w);
@@ -355,6 +446,10 @@ watch_new(const struct watch_opts *opts)
         .starttls = a->net.tls == STREAM_STARTTLS,
         .mailbox = opts->mailbox,
         .fetch = opts->fetch,
+        .writable = opts->writable,
+        .first = opts->first,
+        .first_since = opts->first_since,
+        .epoch_since = opts->epoch_since,
         .renew_ms = a->keepalive_ms > 0 ? a->keepalive_ms : RENEW_MS,
         .poll_ms = a->poll_ms > 0 ? a->poll_ms : POLL_MS,
         .literal_max = message_max,
@@ -379,6 +474,9 @@ watch_free(struct watch *w)
 void
 watch_flush(struct watch *w)
 {
+    if (w->asked && w->session != NULL)
+        pump(w);
+    w->asked = false;
     list_remove(&w->dirty);
     if (w->stream != NULL)
         stream_flush(w->stream);
@@ -401,6 +499,50 @@ watch_stop(struct watch *w)
     }
     disconnect(w);
     loop_timer_clear(w->opts.loop, &w->timer);
+}
+
+/* What the connection was made for has changed: another one is made. */
+static void
+connect_anew(struct watch *w)
+{
+    if (w->stream == NULL || w->stopping)
+        return;
+    disconnect(w);
+    loop_timer_set(w->opts.loop, &w->timer, clock_ms());
+}
+
+void
+watch_want_writable(struct watch *w)
+{
+    if (w->session_opts.writable)
+        return;
+    w->session_opts.writable = true;
+    connect_anew(w);
+}
+
+bool
+watch_is_writable(const struct watch *w)
+{
+    return w->session_opts.writable;
+}
+
+void
+watch_want_whole(struct watch *w)
+{
+    if (w->session_opts.fetch == SESSION_FETCH_MESSAGES)
+        return;
+    w->session_opts.fetch = SESSION_FETCH_MESSAGES;
+    connect_anew(w);
+}
+
+void
+watch_hold(struct watch *w, bool held)
+{
+    w->held = held;
+    if (w->session == NULL)
+        return;
+    session_hold(w->session, held, clock_ms());
+    pump(w);
 }
 
 void

@@ -1,116 +1,133 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * A task is one rule's job for one mail, with its letter and its run. It is in the queue, or on
- * `running`, or on `waiting` for its next attempt; a mail lives until its last task is gone.
- */
+/* A task is in the queue, which says when; on `running` while its hook does; with follow.c when the
+ * hook has ended and actions are owed; or on its parcel's ring while the message is fetched again.
+ * Parcels that nobody needs any more are kept until the commit that says so. */
 #include "watch/work.h"
 
 #include "base/mem.h"
-#include "job/queue.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 #include "sys/log.h"
 #include "watch/outcome.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { MAX_HOOKS = 8 }; /* running at once, all rules together */
+static const int64_t longest_wait_ms = 7 * 86400 * (int64_t)1000;
 
 struct work {
     struct work_opts opts;
     struct queue *queue;
+    struct follow *follow;
+    struct list parcels;
+    struct list spent;  /* settled tasks: their parcels go with the commit */
+    struct list fresh;  /* tasks the journal has not committed yet, by `fresh` */
+    struct list chosen; /* to be started behind this turn's commit */
     struct list running;
-    struct list waiting;
     struct list lingering; /* runs that left somebody behind with their pipe */
+    struct loop_timer due;
     struct work_tally tally;
+    unsigned inside;
+    uint64_t last_message;
     bool ending;
 };
 
-struct task {
-    struct job job;
-    struct list link; /* on running or waiting */
-    struct work *work;
-    struct mail *mail;
-    struct letter *letter;
-    struct run *run;         /* while it runs */
-    struct loop_timer again; /* while it waits */
-    unsigned attempt;        /* from 1 */
-};
-
-/* --- the life of a mail --- */
-
-void
-work_leave(struct mail *m)
+static struct task *
+task_of(struct job *job)
 {
-    ledger_leave(m->ledger, &m->entry);
-    mail_free(m);
+    return LIST_OWNER(job, struct task, job);
 }
 
-void
-work_settle(struct work *w, struct mail *m)
+static struct work *
+work_of(const struct task *t)
 {
-    if (m->retrying > 0 || queue_message_left(w->queue, m->id) > 0)
-        return;
-    if (m->left) {
-        work_leave(m);
-        return;
-    }
-    ledger_close(m->ledger, &m->entry);
-    mail_free(m);
+    return t->owner;
 }
 
-/* --- the life of a task --- */
+/* --- the end of a task --- */
 
 static void
-task_free(struct task *t)
+spend(struct work *w, struct task *t)
 {
-    letter_free(t->letter);
-    free(t);
-}
-
-static const char *
-field_of(const struct task *t, const char *name)
-{
-    return fields_get(&t->letter->fields, name);
-}
-
-/* A job that will not run because its message ended: the mail outlives it. */
-static void
-drop_job(void *arg, struct job *job)
-{
-    (void)arg;
-    task_free(LIST_OWNER(job, struct task, job));
-}
-
-/* The hook is owed: its mail is not dealt with, whatever the others did. */
-static void
-leave_open(struct task *t)
-{
-    t->mail->left = true;
-    t->work->tally.left++;
-}
-
-/* Out of the queue, and done with. */
-static void
-settle_task(struct task *t)
-{
-    struct work *w = t->work;
-    struct mail *m = t->mail;
-    queue_settle(w->queue, &t->job);
-    task_free(t);
-    work_settle(w, m);
+    w->inside--;
+    list_remove(&t->fresh);
+    list_remove(&t->link);
+    list_append(&w->spent, &t->link);
     loop_wake(w->opts.loop);
 }
 
-/* --- another attempt --- */
+/* It is out of the queue, and so are its followers. */
+static void
+spend_all(struct work *w, struct task *t)
+{
+    LIST_EACH(&t->job.followers, link)
+    {
+        list_remove(link);
+        spend(w, LIST_OWNER(link, struct task, job.in_batch));
+    }
+    spend(w, t);
+}
+
+static void
+die(struct work *w, struct task *t, const char *result)
+{
+    task_die(t, result);
+    w->tally.failed++;
+    spend_all(w, t);
+}
+
+static void
+settle(struct work *w, struct task *t)
+{
+    task_settle(t);
+    spend_all(w, t);
+}
+
+/* A job that will not run because its message ended. */
+static void
+drop_job(void *arg, struct job *job)
+{
+    settle(arg, task_of(job));
+}
+
+static void
+leave_job(void *arg, struct job *job)
+{
+    struct work *w = arg;
+    struct task *t = task_of(job);
+    w->inside--;
+    w->tally.left++;
+    t->parcel->kept |= t->journal != NULL;
+    task_free(t);
+}
+
+static void
+on_followed(void *arg, struct task *t, const char *failed)
+{
+    struct work *w = arg;
+    bool ok = strcmp(t->record.result, "ok") == 0;
+    t->owner = w;
+    if (ok && failed == NULL)
+        settle(w, t);
+    else if (ok)
+        die(w, t, failed);
+    else
+        die(w, t, t->record.result);
+}
+
+/* --- what a run came to --- */
 
 static const struct retry_opts *
 retry_of(const struct task *t)
 {
-    return &t->work->opts.retries[t->job.rule];
+    static struct retry_opts usual;
+    if (t->job.rule < work_of(t)->opts.rules->n)
+        return &work_of(t)->opts.retries[t->job.rule];
+    if (usual.attempts == 0)
+        retry_default(&usual);
+    return &usual;
 }
 
 static bool
@@ -132,37 +149,9 @@ is_temporary(const struct task *t, const struct outcome *o)
 }
 
 static void
-on_again(void *arg)
-{
-    struct task *t = arg;
-    list_remove(&t->link);
-    t->mail->retrying--;
-    queue_push(t->work->queue, &t->job);
-    loop_wake(t->work->opts.loop);
-}
-
-/* Later rules and later messages go on meanwhile. */
-static void
-wait_for_again(struct task *t, uint64_t wait_ms)
-{
-    struct work *w = t->work;
-    char number[16];
-    snprintf(number, sizeof number, "%u", ++t->attempt);
-    fields_set(&t->letter->fields, "ATTEMPT", number);
-    fields_set(&t->letter->fields, "EVENT", "retry");
-    queue_settle(w->queue, &t->job);
-    t->mail->retrying++;
-    list_append(&w->waiting, &t->link);
-    loop_timer_set(w->opts.loop, &t->again, clock_ms() + wait_ms);
-    loop_wake(w->opts.loop);
-}
-
-/* --- running --- */
-
-static void
 on_line(void *arg, struct span line)
 {
-    log_info("[%s] %.*s", field_of(arg, "RULE"), (int)line.n, line.p);
+    log_info("[%s] %.*s", task_field(arg, "RULE"), (int)line.n, line.p);
 }
 
 /* wait_ms 0: there is no other attempt. */
@@ -170,11 +159,11 @@ static void
 say_outcome(const struct task *t, const struct outcome *outcome, uint64_t wait_ms)
 {
     struct buf line = {0};
-    outcome_line(&line, t->letter, t->mail, outcome);
+    outcome_line(&line, t->letter, outcome);
     if (wait_ms > 0)
         buf_addf(&line, "; again in %" PRIu64 " s", (wait_ms + 500) / 1000);
-    else if (t->attempt > 1 && outcome->result != RUN_OK)
-        buf_addf(&line, "; given up after %u attempts", t->attempt);
+    else if (t->record.attempt > 1 && outcome->result != RUN_OK)
+        buf_addf(&line, "; given up after %u attempts", t->record.attempt);
     if (outcome->result == RUN_OK)
         log_info("%s", buf_str(&line));
     else
@@ -182,77 +171,173 @@ say_outcome(const struct task *t, const struct outcome *outcome, uint64_t wait_m
     buf_free(&line);
 }
 
+/* Each member of a batch has its own message to be acted upon. */
+static void
+follow_up(struct work *w, struct task *t)
+{
+    LIST_EACH(&t->job.followers, link)
+    {
+        list_remove(link);
+        follow_take(w->follow, LIST_OWNER(link, struct task, job.in_batch));
+    }
+    follow_take(w->follow, t);
+}
+
+/* The hook will not run again. */
+static void
+conclude(struct work *w, struct task *t, const struct outcome *o)
+{
+    queue_settle(w->queue, &t->job);
+    task_ran(t, o);
+    if (task_actions(t)->n > 0)
+        follow_up(w, t);
+    else
+        on_followed(w, t, NULL);
+}
+
 /* While we are ending, what did not succeed was cut short by us, or has no time for more. */
 static void
-end_task(struct task *t, const struct outcome *outcome)
+interrupt(struct work *w, struct task *t)
 {
-    bool temporary = is_temporary(t, outcome);
-    uint64_t wait_ms = 0;
-    if (t->work->ending && (temporary || outcome->result == RUN_AGAIN))
-        leave_open(t);
-    else if (temporary && !retry_next(retry_of(t), t->attempt, entropy_u64(), &wait_ms))
-        wait_ms = 0;
-    t->work->tally.failed += outcome->result != RUN_OK && wait_ms == 0 && !t->mail->left;
-    say_outcome(t, outcome, wait_ms);
-    if (wait_ms > 0)
-        wait_for_again(t, wait_ms);
-    else
-        settle_task(t);
+    task_unbegin(t);
+    queue_wait(w->queue, &t->job, UINT64_MAX);
 }
 
 static void
-on_done(void *arg, const struct outcome *outcome)
+wait_for_again(struct work *w, struct task *t, const struct outcome *o, uint64_t wait_ms)
 {
-    struct task *t = arg;
-    struct work *w = t->work;
-    t->run = NULL;
-    list_remove(&t->link);
-    if (outcome->stop_message)
-        queue_end_message(w->queue, t->mail->id, drop_job, NULL);
-    if (w->opts.on_outcome != NULL)
-        w->opts.on_outcome(w->opts.arg, outcome);
-    end_task(t, outcome);
+    task_wait(t, o, wait_ms);
+    queue_wait(w->queue, &t->job, clock_ms() + wait_ms);
 }
 
-static int
-open_stdin(const struct task *t, struct err *e)
+/* A newer one of its rule was to run in its place. */
+static void
+supersede(struct work *w, struct task *t)
 {
-    switch (t->letter->stdin_kind) {
-    case STDIN_MESSAGE:
-        return mail_open(t->mail, e);
-    case STDIN_HEADERS:
-        return mail_open_header(t->mail, t->work->opts.spool, e);
-    case STDIN_NONE:
-        break;
+    queue_settle(w->queue, &t->job);
+    settle(w, t);
+}
+
+static void
+end_message(struct work *w, struct task *t)
+{
+    queue_end_message(w->queue, t->job.message, drop_job, w);
+}
+
+static void
+on_done(void *arg, const struct outcome *o)
+{
+    struct task *t = arg;
+    struct work *w = work_of(t);
+    bool temporary = is_temporary(t, o);
+    bool cut_short = w->ending && (temporary || o->result == RUN_AGAIN);
+    uint64_t wait_ms = 0;
+    t->run = NULL;
+    list_remove(&t->link);
+    if (o->stop_message)
+        end_message(w, t);
+    if (w->opts.on_outcome != NULL)
+        w->opts.on_outcome(w->opts.outcome_arg, o);
+    bool again = !cut_short && !t->job.stopping && temporary &&
+                 retry_next(retry_of(t), t->record.attempt, entropy_u64(), &wait_ms);
+    say_outcome(t, o, again ? wait_ms : 0);
+    if (cut_short)
+        interrupt(w, t);
+    else if (again)
+        wait_for_again(w, t, o, wait_ms);
+    else if (t->job.stopping && o->result != RUN_OK)
+        supersede(w, t);
+    else
+        conclude(w, t, o);
+    loop_wake(w->opts.loop);
+}
+
+/* --- starting --- */
+
+static bool
+gathers(const struct task *t)
+{
+    const struct work *w = work_of(t);
+    return t->job.rule < w->opts.rules->n && w->opts.manners[t->job.rule].debounce_ms > 0;
+}
+
+static void
+skip(struct work *w, struct task *t)
+{
+    log_info("%s skipped %s/%s:%u: busy", task_field(t, "RULE"), t->record.account,
+        t->record.mailbox, (unsigned)t->record.uid);
+    settle(w, t);
+}
+
+/* One that was only chosen in this turn need not begin. */
+static void
+stop_for_newer(struct work *w, struct task *t)
+{
+    if (t->run != NULL) {
+        run_stop(t->run);
+        return;
     }
-    return -1;
+    list_remove(&t->link);
+    supersede(w, t);
+}
+
+void
+work_choose(struct work *w)
+{
+    struct job *job;
+    enum queue_verdict verdict;
+    if (w->ending && w->opts.journal != NULL)
+        return; /* it will as well begin at the next start */
+    while ((verdict = queue_next(w->queue, clock_ms(), &job)) != QUEUE_NOTHING) {
+        struct task *t = task_of(job);
+        switch (verdict) {
+        case QUEUE_START:
+            task_begin(t, gathers(t));
+            list_append(&w->chosen, &t->link);
+            break;
+        case QUEUE_SKIP:
+            skip(w, t);
+            break;
+        case QUEUE_STOP:
+            stop_for_newer(w, t);
+            break;
+        case QUEUE_NOTHING:
+            break;
+        }
+    }
+    uint64_t next = queue_deadline(w->queue);
+    if (next != UINT64_MAX)
+        loop_timer_set(w->opts.loop, &w->due, next);
+    else
+        loop_timer_clear(w->opts.loop, &w->due);
 }
 
 /* What may be short, descriptors or room in the spool, comes back when a running hook ends: then
  * this one is asked again. */
-static bool
-cannot_start(struct task *t, const struct err *e)
+static void
+cannot_start(struct work *w, struct task *t, const struct err *e)
 {
-    struct work *w = t->work;
+    enum { SHORT_OF_SOMETHING_MS = 1000 };
+    task_unbegin(t);
     if (!list_empty(&w->running)) {
         queue_put_back(w->queue, &t->job);
-        return false;
+        return;
     }
-    log_error("%s: %s: not run: %s", field_of(t, "RULE"), field_of(t, "EVENT_ID"), e->text);
-    leave_open(t);
-    settle_task(t);
-    return true;
+    log_error("%s: %s: cannot be started now: %s", task_field(t, "RULE"), task_field(t, "EVENT_ID"),
+        e->text);
+    queue_wait(w->queue, &t->job, clock_ms() + SHORT_OF_SOMETHING_MS);
+    loop_wake(w->opts.loop);
 }
 
-/* False: no more can be started for now. */
-static bool
-start(struct task *t)
+static void
+start(struct work *w, struct task *t)
 {
-    struct work *w = t->work;
     struct err e = {0};
-    int fd = open_stdin(t, &e);
-    if (fd < 0 && t->letter->stdin_kind != STDIN_NONE)
-        return cannot_start(t, &e);
+    int fd = task_stdin(t, t->letter->stdin_kind, &e);
+    if (fd < 0 && t->letter->stdin_kind != STDIN_NONE) {
+        cannot_start(w, t, &e);
+        return;
+    }
     struct run_opts opts = {
         .letter = t->letter,
         .stdin_fd = fd,
@@ -267,48 +352,418 @@ start(struct task *t)
     t->run = run_start(w->opts.loop, &opts);
     if (fd >= 0)
         close(fd);
+}
+
+static void
+empty(struct list *ring)
+{
+    LIST_EACH(ring, link)
+    list_remove(link);
+}
+
+static void
+free_spent(struct work *w)
+{
+    LIST_EACH(&w->spent, link)
+    task_free(LIST_OWNER(link, struct task, link));
+}
+
+static bool
+is_committed(const struct task *t)
+{
+    return t->journal == NULL || list_empty(&t->fresh);
+}
+
+void
+work_start(struct work *w, bool committed)
+{
+    if (committed) {
+        empty(&w->fresh);
+        free_spent(w);
+    }
+    LIST_EACH(&w->chosen, link)
+    {
+        struct task *t = LIST_OWNER(link, struct task, link);
+        list_remove(link);
+        if (is_committed(t)) {
+            start(w, t);
+        } else {
+            task_unbegin(t);
+            queue_put_back(w->queue, &t->job);
+        }
+    }
+    if (committed)
+        follow_start(w->follow);
+}
+
+static void
+on_due(void *arg)
+{
+    struct work *w = arg;
+    loop_wake(w->opts.loop);
+}
+
+/* --- new jobs --- */
+
+struct parcel *
+work_parcel(struct work *w, struct spool_file *file, bool whole)
+{
+    return parcel_new(w->opts.spool, file, whole, ++w->last_message, &w->parcels);
+}
+
+bool
+work_add(
+    struct work *w, struct parcel *p, const struct meta *meta, size_t rule, struct letter *letter)
+{
+    struct task *t = task_new(w->opts.journal, p, letter, meta, rule);
+    if (w->opts.journal != NULL && t->record.id == 0) {
+        task_free(t);
+        return false;
+    }
+    t->owner = w;
+    w->inside++;
+    list_append(&w->fresh, &t->fresh);
+    queue_push(w->queue, &t->job, clock_ms());
     return true;
 }
 
-void
-work_start_due(struct work *w)
+/* --- jobs of an earlier life --- */
+
+static uint64_t
+rule_number(const struct work *w, const char *name)
 {
-    struct job *job;
-    while ((job = queue_next(w->queue)) != NULL)
-        if (!start(LIST_OWNER(job, struct task, job)))
-            return;
+    for (size_t i = 0; i < w->opts.rules->n; i++)
+        if (strcmp(w->opts.rules->v[i].name, name) == 0)
+            return i;
+    return w->opts.rules->n; /* no rule of today: those keep order among each other */
+}
+
+/* What was cut short keeps its place; an attempt that is due later has lost it. */
+static void
+enqueue(struct work *w, struct task *t)
+{
+    int64_t wait = t->record.due - clock_wall() * 1000;
+    if (wait > longest_wait_ms) /* the clock was set */
+        wait = longest_wait_ms;
+    if (t->record.stage == STAGE_WAITING && wait > 0)
+        queue_push_waiting(w->queue, &t->job, clock_ms() + (uint64_t)wait);
+    else
+        queue_push(w->queue, &t->job, clock_ms());
+}
+
+static bool
+owes_to_mailbox(const struct task *t)
+{
+    const struct actions *all = task_actions(t);
+    for (size_t i = t->record.acted; i < all->n; i++)
+        if (action_is_for_mailbox(&all->v[i]))
+            return true;
+    return false;
+}
+
+static void
+lose(struct work *w, struct task *t)
+{
+    task_say(t, SPAN("the message is no longer on the server"));
+    log_error("%s: %s: its message is lost, and the server has it no longer", task_field(t, "RULE"),
+        task_field(t, "EVENT_ID"));
+    die(w, t, "gone");
+}
+
+static void
+fetch_again(struct work *w, struct task *t)
+{
+    bool whole = t->letter->stdin_kind == STDIN_MESSAGE;
+    list_append(&t->parcel->waiting, &t->waiting);
+    if (w->opts.on_lost(w->opts.arg, &t->record, whole))
+        return;
+    list_remove(&t->waiting);
+    lose(w, t);
+}
+
+/* A hook that was running when we died is due at once, and counts that attempt. */
+static void
+resume(struct work *w, struct task *t)
+{
+    if (owes_to_mailbox(t))
+        w->opts.on_owed(w->opts.arg, &t->record);
+    if (t->record.stage == STAGE_RAN)
+        follow_take(w->follow, t);
+    else if (t->parcel->file == NULL && task_needs_message(t))
+        fetch_again(w, t);
+    else
+        enqueue(w, t);
+}
+
+static struct parcel *
+find_parcel(struct work *w, const char *file)
+{
+    for (struct list *link = w->parcels.prev; link != &w->parcels; link = link->prev) {
+        struct parcel *p = LIST_OWNER(link, struct parcel, link);
+        if (p->file != NULL && file[0] != '\0' && strcmp(spool_note(p->file).name, file) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static struct parcel *
+adopt(struct work *w, const struct record *r)
+{
+    struct spool_note note = {.name = r->file, .size = r->file_size};
+    struct err e;
+    memcpy(note.digest, r->file_digest, sizeof note.digest);
+    struct spool_file *file = r->file[0] != '\0' ? spool_adopt(w->opts.spool, &note, &e) : NULL;
+    if (file == NULL && r->file[0] != '\0')
+        log_warn("%s/%s:%u: its spooled message is not to be trusted: %s", r->account, r->mailbox,
+            (unsigned)r->uid, e.text);
+    return work_parcel(w, file, r->file_is_whole);
+}
+
+/* The jobs of one message are neighbours in the journal. */
+struct restoring {
+    struct work *work;
+    struct parcel *parcel; /* of the record before */
+    uint32_t uidvalidity, uid;
+    char *account, *mailbox;
+    struct list members; /* followers whose leader is still to come, by `link` */
+    struct list ready;   /* tasks to be resumed when all are read, likewise */
+    struct strv dead;    /* files that dead letters refer to, sorted */
+};
+
+static bool
+is_same_message(const struct restoring *r, const struct record *record)
+{
+    return r->parcel != NULL && r->uid == record->uid && r->uidvalidity == record->uidvalidity &&
+           strcmp(r->account, record->account) == 0 && strcmp(r->mailbox, record->mailbox) == 0;
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool
+is_dead(const struct restoring *r, const char *file)
+{
+    return r->dead.n > 0 &&
+           bsearch(&file, r->dead.v, r->dead.n, sizeof *r->dead.v, by_text) != NULL;
+}
+
+static void
+forget_message(struct restoring *r)
+{
+    parcel_drop(r->parcel);
+    free(r->account);
+    free(r->mailbox);
+    r->parcel = NULL;
+    r->account = r->mailbox = NULL;
+}
+
+static struct parcel *
+parcel_for(struct restoring *r, const struct record *record)
+{
+    if (is_same_message(r, record))
+        return r->parcel;
+    forget_message(r);
+    r->parcel = adopt(r->work, record);
+    r->parcel->kept = is_dead(r, record->file);
+    r->account = xstrdup(record->account);
+    r->mailbox = xstrdup(record->mailbox);
+    r->uid = record->uid;
+    r->uidvalidity = record->uidvalidity;
+    return r->parcel;
+}
+
+static void
+lead(struct restoring *r, struct task *t)
+{
+    LIST_EACH(&r->members, link)
+    {
+        struct task *f = LIST_OWNER(link, struct task, link);
+        if (f->record.batch != t->record.id)
+            continue;
+        list_remove(link);
+        list_append(&t->job.followers, &f->job.in_batch);
+        f->job.state = JOB_FOLLOWING;
+    }
+}
+
+static struct task *
+restore_task(struct work *w, struct parcel *p, const struct record *record)
+{
+    struct err e;
+    struct task *t = task_restore(w->opts.journal, p, record, rule_number(w, record->rule), &e);
+    if (t == NULL) {
+        log_error("%s/%s:%u: a job of rule %s cannot be read: %s", record->account, record->mailbox,
+            (unsigned)record->uid, record->rule, e.text);
+        p->kept = true;
+        w->tally.failed++;
+        return NULL;
+    }
+    t->owner = w;
+    t->job.formed = record->stage != STAGE_PLANNED;
+    w->inside++;
+    return t;
+}
+
+static void
+restore_one(void *arg, const struct record *record)
+{
+    struct restoring *r = arg;
+    if (record->letter.n == 0) {
+        r->work->opts.on_lost(r->work->opts.arg, record, false);
+        return;
+    }
+    struct task *t = restore_task(r->work, parcel_for(r, record), record);
+    if (t == NULL)
+        return;
+    if (task_is_follower(t) && record->stage != STAGE_RAN) {
+        list_append(&r->members, &t->link);
+        return;
+    }
+    lead(r, t);
+    list_append(&r->ready, &t->link);
+}
+
+static void
+note_dead(void *arg, const struct record *record)
+{
+    struct strv *files = arg;
+    if (record->file[0] != '\0')
+        strv_add(files, record->file);
+}
+
+/* Those whose leader is dead or gone are jobs by themselves. */
+static void
+resume_all(struct restoring *r)
+{
+    LIST_EACH(&r->members, orphan)
+    {
+        list_remove(orphan);
+        LIST_OWNER(orphan, struct task, link)->record.batch = 0;
+        list_append(&r->ready, orphan);
+    }
+    LIST_EACH(&r->ready, link)
+    {
+        list_remove(link);
+        resume(r->work, LIST_OWNER(link, struct task, link));
+    }
+}
+
+static bool
+is_claimed(void *arg, const char *name)
+{
+    struct restoring *r = arg;
+    return is_dead(r, name) || find_parcel(r->work, name) != NULL;
+}
+
+int
+work_restore(struct work *w, struct err *e)
+{
+    struct restoring r = {.work = w};
+    list_init(&r.members);
+    list_init(&r.ready);
+    int rc = journal_each(w->opts.journal, true, note_dead, &r.dead, e);
+    if (r.dead.n > 0)
+        qsort(r.dead.v, r.dead.n, sizeof *r.dead.v, by_text);
+    if (rc == 0)
+        rc = journal_each(w->opts.journal, false, restore_one, &r, e);
+    resume_all(&r);
+    if (rc == 0 && spool_sweep(w->opts.spool, is_claimed, &r, e) < 0)
+        rc = -1;
+    forget_message(&r);
+    strv_free(&r.dead);
+    return rc;
 }
 
 void
-work_add(struct work *w, struct mail *mail, size_t rule, struct letter *letter)
+work_revive(struct work *w, const struct record *record)
 {
-    struct task *t = xcalloc(1, sizeof *t);
-    t->job = (struct job){.message = mail->id, .rule = rule};
-    t->work = w;
-    t->mail = mail;
-    t->letter = letter;
-    t->attempt = 1;
-    list_init(&t->link);
-    loop_timer_init(&t->again, on_again, t);
-    queue_push(w->queue, &t->job);
+    if (record->letter.n == 0) {
+        w->opts.on_lost(w->opts.arg, record, false);
+        return;
+    }
+    struct parcel *p = find_parcel(w, record->file);
+    p = p != NULL ? parcel_share(p) : adopt(w, record);
+    struct task *t = restore_task(w, p, record);
+    parcel_drop(p);
+    if (t == NULL)
+        return;
+    t->record.batch = 0;
+    t->job.formed = true;
+    resume(w, t);
+    loop_wake(w->opts.loop);
+}
+
+/* --- messages fetched again --- */
+
+static bool
+waits_for(const struct task *t, const char *account, const char *mailbox, uint32_t uid)
+{
+    return t->record.uid == uid && strcmp(t->record.account, account) == 0 &&
+           strcmp(t->record.mailbox, mailbox) == 0;
+}
+
+static struct parcel *
+find_waiting(struct work *w, const char *account, const char *mailbox, uint32_t uid)
+{
+    LIST_EACH(&w->parcels, link)
+    {
+        struct parcel *p = LIST_OWNER(link, struct parcel, link);
+        if (!list_empty(&p->waiting) &&
+            waits_for(LIST_OWNER(p->waiting.next, struct task, waiting), account, mailbox, uid))
+            return p;
+    }
+    return NULL;
+}
+
+bool
+work_supply(struct work *w, const char *account, const char *mailbox, uint32_t uidvalidity,
+    uint32_t uid, struct spool_file *file, bool whole)
+{
+    struct parcel *p = find_waiting(w, account, mailbox, uid);
+    if (p == NULL ||
+        LIST_OWNER(p->waiting.next, struct task, waiting)->record.uidvalidity != uidvalidity)
+        return false;
+    p->file = file;
+    p->whole = whole;
+    LIST_EACH(&p->waiting, link)
+    {
+        struct task *t = LIST_OWNER(link, struct task, waiting);
+        list_remove(link);
+        task_refile(t);
+        enqueue(w, t);
+    }
+    return true;
+}
+
+bool
+work_gone(struct work *w, const char *account, const char *mailbox, uint32_t uid)
+{
+    struct parcel *p = find_waiting(w, account, mailbox, uid);
+    if (p == NULL)
+        return false;
+    LIST_EACH(&p->waiting, link)
+    {
+        list_remove(link);
+        lose(w, LIST_OWNER(link, struct task, waiting));
+    }
+    return true;
 }
 
 /* --- the end --- */
 
 void
+work_hurry(struct work *w)
+{
+    queue_hurry(w->queue);
+}
+
+void
 work_end(struct work *w)
 {
     w->ending = true;
-    LIST_EACH(&w->waiting, link)
-    {
-        struct task *t = LIST_OWNER(link, struct task, link);
-        loop_timer_clear(w->opts.loop, &t->again);
-        list_remove(&t->link);
-        t->mail->retrying--;
-        leave_open(t);
-        work_settle(w, t->mail);
-        task_free(t);
-    }
 }
 
 static void
@@ -322,26 +777,52 @@ void
 work_stop(struct work *w)
 {
     each_run(w, run_stop);
+    follow_stop(w->follow);
 }
 
 void
 work_kill(struct work *w)
 {
     each_run(w, run_kill);
+    follow_kill(w->follow);
+}
+
+static void
+leave_all(struct work *w, struct task *t)
+{
+    LIST_EACH(&t->job.followers, link)
+    {
+        list_remove(link);
+        leave_job(w, &LIST_OWNER(link, struct task, job.in_batch)->job);
+    }
+    leave_job(w, &t->job);
+}
+
+static void
+leave_waiting(struct work *w)
+{
+    LIST_EACH(&w->parcels, link)
+    {
+        struct parcel *p = parcel_share(LIST_OWNER(link, struct parcel, link));
+        while (!list_empty(&p->waiting))
+            leave_all(w, LIST_OWNER(p->waiting.next, struct task, waiting));
+        parcel_drop(p);
+    }
 }
 
 unsigned
 work_abandon(struct work *w)
 {
-    unsigned n = 0;
-    struct job *job;
-    while ((job = queue_next(w->queue)) != NULL) {
-        struct task *t = LIST_OWNER(job, struct task, job);
-        leave_open(t);
-        settle_task(t);
-        n++;
-    }
-    return n;
+    unsigned owed = follow_owed(w->follow);
+    unsigned before = w->tally.left;
+    follow_abandon(w->follow);
+    w->inside -= owed;
+    leave_waiting(w);
+    queue_free(w->queue, leave_job, w);
+    w->queue = NULL;
+    unsigned hooks = w->tally.left - before;
+    w->tally.left += owed;
+    return hooks;
 }
 
 struct work_tally
@@ -353,13 +834,32 @@ work_tally(const struct work *w)
 unsigned
 work_running(const struct work *w)
 {
-    return queue_running(w->queue);
+    return queue_running(w->queue) + follow_running(w->follow);
 }
 
 unsigned
-work_waiting(const struct work *w)
+work_acting(const struct work *w)
 {
-    return queue_waiting(w->queue);
+    return follow_busy(w->follow);
+}
+
+unsigned
+work_startable(const struct work *w)
+{
+    return queue_startable(w->queue);
+}
+
+unsigned
+work_inside(const struct work *w)
+{
+    return w->inside;
+}
+
+static struct watch *
+find_watch(void *arg, const char *account, const char *mailbox)
+{
+    struct work *w = arg;
+    return w->opts.find_watch(w->opts.arg, account, mailbox);
 }
 
 struct work *
@@ -367,10 +867,25 @@ work_new(const struct work_opts *opts)
 {
     struct work *w = xcalloc(1, sizeof *w);
     w->opts = *opts;
-    w->queue = queue_new(MAX_HOOKS);
+    w->queue = queue_new(opts->max_hooks, opts->manners, opts->rules->n);
+    list_init(&w->parcels);
+    list_init(&w->spent);
+    list_init(&w->fresh);
+    list_init(&w->chosen);
     list_init(&w->running);
-    list_init(&w->waiting);
     list_init(&w->lingering);
+    loop_timer_init(&w->due, on_due, w);
+    struct follow_opts follow = {
+        .loop = opts->loop,
+        .inherited = opts->inherited->v,
+        .secrets = opts->secrets,
+        .find_watch = find_watch,
+        .on_line = on_line,
+        .on_end = on_followed,
+        .lingering = &w->lingering,
+        .arg = w,
+    };
+    w->follow = follow_new(&follow);
     return w;
 }
 
@@ -379,9 +894,11 @@ work_free(struct work *w)
 {
     if (w == NULL)
         return;
-    work_end(w);
-    work_abandon(w);
+    if (w->queue != NULL)
+        work_abandon(w);
+    follow_free(w->follow);
+    free_spent(w);
     run_abandon(&w->lingering);
-    queue_free(w->queue, drop_job, NULL);
+    loop_timer_clear(w->opts.loop, &w->due);
     free(w);
 }

@@ -101,6 +101,7 @@ def server(certs):
     yield make
     for s in made:
         s.close()
+    assert not [protest for s in made for protest in s.protests]
 
 
 @pytest.hookimpl(hookwrapper=True)

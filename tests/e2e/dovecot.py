@@ -158,14 +158,25 @@ class User:
         """A mailbox by its plain name; '/' separates levels."""
         self._folder(utf7(mailbox))
 
-    def deliver(self, message: bytes, mailbox: str = "INBOX"):
-        """Puts a message there as a delivery agent does: complete, by one rename."""
+    def deliver(self, message: bytes, mailbox: str = "INBOX", flags: str = "",
+                received: float = None):
+        """Puts a message there as a delivery agent does: complete, by one rename. flags are
+        Maildir's letters: S seen, F flagged, T deleted."""
         folder = self._folder(utf7(mailbox))
         name = f"{self.server.next_name():010d}.test"
         path = folder / "tmp" / name
         path.write_bytes(message)
         self.server._own(path)
-        path.rename(folder / "new" / name)
+        if received is not None:
+            os.utime(path, (received, received))
+        path.rename(folder / f"cur/{name}:2,{flags}" if flags else folder / "new" / name)
+
+    def renumber(self, mailbox: str = "INBOX"):
+        """Has Dovecot forget the UIDs of a mailbox: for when it does not run."""
+        folder = self._folder(utf7(mailbox))
+        (folder / "dovecot-uidlist").unlink()
+        for index in folder.glob("dovecot.index*"):
+            index.unlink()
 
     def imap(self) -> imaplib.IMAP4_SSL:
         context = ssl.create_default_context(cafile=str(self.server.certs.ca_file))
@@ -201,6 +212,19 @@ class User:
         with self.imap() as imap:
             _ok(imap.select(utf7(mailbox), readonly=True))
             return _ok(imap.uid("FETCH", str(uid), "(FLAGS)"))[0]
+
+    def content(self, mailbox: str = "INBOX") -> list:
+        """(subject, flags) of every message, in order."""
+        found = []
+        with self.imap() as imap:
+            _ok(imap.select(f'"{utf7(mailbox)}"', readonly=True))
+            what = "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+            for part in _ok(imap.uid("FETCH", "1:*", what)):
+                if isinstance(part, tuple):
+                    flags = {f.decode() for f in imaplib.ParseFlags(part[0])} - {r"\Recent"}
+                    subject = part[1].partition(b":")[2].strip().decode()
+                    found.append((subject, flags))
+        return found
 
 
 def utf7(name: str) -> str:

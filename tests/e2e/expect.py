@@ -24,6 +24,7 @@ PLAIN_TEXT = "only to localhost"
 NOT_AS_ROOT = r"allow_root"
 RENUMBERED = r"UIDVALIDITY"
 WOULD_RUN = r"would run"
+ACTION_DROPPED = r"dropped"
 
 
 def outcome(rule: str, result: str) -> str:
@@ -40,6 +41,7 @@ def hook_line(rule: str) -> str:
 
 OK = 0
 NO = 1
+NOT_RUNNING = 3
 USAGE = 64
 NO_INPUT = 66
 NO_HOST = 68

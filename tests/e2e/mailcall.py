@@ -70,6 +70,7 @@ class Home:
         self.records_folder = folder / "records"
         self.config_file = folder / "config" / "mailcall.yaml"
         self.canary = folder / "canary"
+        self.state = folder / "home/.local/state/mailcall"
         self.recorder_program = folder / "recorder"
         self.recorder_program.write_text(
             f"#!{sys.executable} -IS\n" + Path(__file__).with_name("recorder.py").read_text())

@@ -3,6 +3,9 @@
 Every client write is recorded as it arrived: one TLS record, or one read of plain text. What the
 server does is the small default below, and for each command a test may put a function in its
 place: `server.on["IDLE"] = lambda c, tag, arguments: c.no(tag)`.
+
+What no client may do to somebody's mail, such as a plain EXPUNGE, is kept as a protest, and fails
+the test at its end.
 """
 
 import base64
@@ -13,23 +16,49 @@ import socket
 import ssl
 import struct
 import threading
+from datetime import datetime, timezone
 
 PASSWORD = "secret"
 
 CAPABILITIES = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE AUTH=PLAIN"
 
 
+DATE = datetime(2025, 10, 3, 14, 2, 11, tzinfo=timezone.utc).timestamp()
+
+
 class Mailbox:
     def __init__(self, uidvalidity: int = 1700000000):
-        self.uidvalidity = uidvalidity
+        self.uidvalidity = uidvalidity  # None: not told
         self.messages = []  # (uid, bytes with LF)
         self.uidnext = 1
+        self.flags = {}  # uid: set; none where there is no entry
+        self.dates = {}  # uid: INTERNALDATE in seconds since 1970; DATE where there is no entry
+        self.permanent = r"\Answered \Flagged \Deleted \Seen \Draft \*"
 
-    def add(self, message: bytes) -> int:
+    def add(self, message: bytes, flags=(), date: float = None) -> int:
         uid = self.uidnext
         self.uidnext += 1
         self.messages.append((uid, message))
+        if flags:
+            self.flags[uid] = set(flags)
+        if date is not None:
+            self.dates[uid] = date
         return uid
+
+    @property
+    def uids(self) -> list:
+        return [uid for uid, _ in self.messages]
+
+    def flags_of(self, uid: int) -> set:
+        return self.flags.get(uid, set())
+
+    def date_of(self, uid: int) -> datetime:
+        return datetime.fromtimestamp(self.dates.get(uid, DATE), timezone.utc)
+
+    def remove(self, uid: int):
+        self.messages = [m for m in self.messages if m[0] != uid]
+        self.flags.pop(uid, None)
+        self.dates.pop(uid, None)
 
 
 class Server:
@@ -47,6 +76,7 @@ class Server:
         self.greeting = None  # bytes in place of the usual line
         self.behind_starttls_ok = b""  # sent in one write with it
         self.connections = []
+        self.protests = []  # what should never have been asked for
         self.lock = threading.RLock()
         self.closing = False
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -90,9 +120,10 @@ class Server:
         with self.lock:
             return [c for c in self.connections if c.idle_tag and not c.over]
 
-    def deliver(self, message: bytes, mailbox: str = "INBOX", announce: bool = True) -> int:
+    def deliver(self, message: bytes, mailbox: str = "INBOX", announce: bool = True,
+                **more) -> int:
         with self.lock:
-            uid = self.mailboxes[mailbox].add(message)
+            uid = self.mailboxes[mailbox].add(message, **more)
             for connection in self.idling if announce else []:
                 if connection.selected is self.mailboxes[mailbox]:
                     connection.call(connection.tell_news)
@@ -103,9 +134,20 @@ class Server:
         with self.lock:
             return sum(1 for c in self.connections for n, _ in c.commands if n == name)
 
+    def asked(self, *names: str) -> list:
+        """(NAME, arguments) of all commands of these names that all connections have brought."""
+        with self.lock:
+            return [(n, a) for c in self.connections for n, a in c.commands if n in names]
+
     def everything_read(self) -> bytes:
         with self.lock:
             return b"".join(w for c in self.connections for w in c.writes)
+
+    def mailbox(self, name: str) -> Mailbox:
+        return self.mailboxes.get("INBOX" if name.upper() == "INBOX" else name)
+
+    def offers(self, capability: str) -> bool:
+        return capability in (self.capabilities_after_login or self.capabilities).split()
 
 
 class Gone(Exception):
@@ -121,6 +163,7 @@ class Connection:
         self.minutes = []  # ("C" | "S", bytes), in order
         self.commands = []  # (NAME, arguments)
         self.selected = None
+        self.writable = False
         self.idle_tag = None
         self.over = False
         self.failure = ""
@@ -171,6 +214,20 @@ class Connection:
 
     def _leave(self):
         raise Gone("closed by the test")
+
+    def hang_up(self):
+        """In the connection's own thread, from a function in `on`: what was sent arrives, whatever
+        the client is sending meanwhile."""
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(1 << 16):
+            pass
+        self._leave()
+
+    @property
+    def sent(self) -> int:
+        """Bytes the client was told."""
+        with self.server.lock:
+            return sum(len(data) for who, data in self.minutes if who == "S")
 
     def stall(self):
         """Reads on, answers nothing, until `answering` is set again."""
@@ -260,11 +317,27 @@ class Connection:
             name = "UID " + sub.upper()
         with self.server.lock:
             self.commands.append((name, arguments))
+            self._protest(name, arguments)
         override = self.server.on.get(name)
         if override:
             override(self, tag, arguments)
         else:
             self.default(name, tag, arguments)
+
+    def _protest(self, name: str, arguments: str):
+        why = None
+        if name in ("EXPUNGE", "CLOSE"):
+            why = "it would remove what others have marked"
+        elif name in ("STORE", "COPY", "MOVE", "FETCH"):
+            why = "sequence numbers may mean another message by now"
+        elif name in ("UID STORE", "UID MOVE", "UID EXPUNGE") and not self.writable:
+            why = "the mailbox was opened to be read"
+        elif name == "UID MOVE" and not self.server.offers("MOVE"):
+            why = "not offered"
+        elif name == "UID EXPUNGE" and not self.server.offers("UIDPLUS"):
+            why = "not offered"
+        if why:
+            self.server.protests.append(f"{name} {arguments}: {why}")
 
     def default(self, name: str, tag: str, arguments: str):
         method = getattr(self, "do_" + name.lower().replace(" ", "_"), None)
@@ -333,30 +406,73 @@ class Connection:
         self.ok(tag)
 
     def do_examine(self, tag, arguments):
-        name = _words(arguments)[0]
-        self.selected = self.server.mailboxes.get("INBOX" if name.upper() == "INBOX" else name)
-        if self.selected is None:
+        self.open_mailbox(tag, arguments, writable=False)
+
+    def do_select(self, tag, arguments):
+        self.open_mailbox(tag, arguments, writable=True)
+
+    def open_mailbox(self, tag, arguments, writable: bool):
+        self.selected = box = self.server.mailbox(_words(arguments)[0])
+        self.writable = writable
+        if box is None:
             return self.no(tag, "[NONEXISTENT] no such mailbox")
-        box = self.selected
         self.tell_exists()
         self.line("* 0 RECENT")
         self.line(r"* FLAGS (\Answered \Flagged \Deleted \Seen \Draft)")
-        self.line(f"* OK [UIDVALIDITY {box.uidvalidity}] valid")
+        self.line(f"* OK [PERMANENTFLAGS ({box.permanent if writable else ''})] kept")
+        if box.uidvalidity is not None:
+            self.line(f"* OK [UIDVALIDITY {box.uidvalidity}] valid")
         self.line(f"* OK [UIDNEXT {box.uidnext}] next")
-        self.ok(tag, "[READ-ONLY] open")
-
-    do_select = do_examine
+        self.ok(tag, f"[{'READ-WRITE' if writable else 'READ-ONLY'}] open")
 
     def do_status(self, tag, arguments):
         name = _words(arguments)[0]
         box = self.server.mailboxes[name]
         self.line(f'* STATUS "{name}" (MESSAGES {len(box.messages)} UIDNEXT {box.uidnext} '
-                  f"UIDVALIDITY {box.uidvalidity})")
+                  f"UIDVALIDITY {box.uidvalidity or 0})")
         self.ok(tag)
 
-    def do_uid_search(self, tag, _):
-        self.line(" ".join(["* SEARCH"] + [str(uid) for uid, _ in self.selected.messages]))
+    def do_uid_search(self, tag, arguments):
+        try:
+            found = self.search(arguments)
+        except (ValueError, IndexError):
+            return self.bad(tag, "what are you looking for?")
+        self.line(" ".join(["* SEARCH", *map(str, found)]))
         self.ok(tag)
+
+    def search(self, arguments: str) -> list:
+        """UIDs that meet all criteria; a few of RFC 3501's, and ValueError for the others."""
+        words = _words(arguments.upper())
+        with self.server.lock:
+            found = list(self.selected.uids)
+            while words:
+                meets = self._criterion(words)
+                found = [uid for uid in found if meets(uid)]
+        return found
+
+    def _criterion(self, words: list):
+        """Takes one off the front; a function of a UID."""
+        box, key = self.selected, words.pop(0)
+        flag = "\\" + key.removeprefix("UN").capitalize()
+        if key == "ALL":
+            return lambda uid: True
+        if key in ("SEEN", "DELETED", "FLAGGED"):
+            return lambda uid: flag in box.flags_of(uid)
+        if key in ("UNSEEN", "UNDELETED", "UNFLAGGED"):
+            return lambda uid: flag not in box.flags_of(uid)
+        if key == "SINCE":
+            day = datetime.strptime(words.pop(0), "%d-%b-%Y").date()
+            return lambda uid: box.date_of(uid).date() >= day
+        if key == "UID":
+            named = {uid for _, uid, _ in self.matching(words.pop(0))}
+            return lambda uid: uid in named
+        if key == "OR":
+            one, other = self._criterion(words), self._criterion(words)
+            return lambda uid: one(uid) or other(uid)
+        if key == "NOT":
+            one = self._criterion(words)
+            return lambda uid: not one(uid)
+        raise ValueError(key)
 
     def do_uid_fetch(self, tag, arguments):
         self.tell_news()
@@ -388,14 +504,77 @@ class Connection:
             wire = wire[: wire.index(b"\r\n\r\n") + 4]
         attributes = [b"UID %d" % uid]
         if "FLAGS" in items:
-            attributes.append(b"FLAGS ()")
+            attributes.append(b"FLAGS (%s)" % self.told_flags(uid))
         if "INTERNALDATE" in items:
-            attributes.append(b'INTERNALDATE "03-Oct-2025 14:02:11 +0000"')
+            date = self.selected.date_of(uid).strftime("%d-%b-%Y %H:%M:%S +0000")
+            attributes.append(b'INTERNALDATE "%s"' % date.encode())
         if "RFC822.SIZE" in items:
             attributes.append(b"RFC822.SIZE %d" % len(message.replace(b"\n", b"\r\n")))
         if "BODY" in items.upper():
             attributes.append(b"%s {%d}\r\n%s" % (section.encode(), len(wire), wire))
         self.send(b"* %d FETCH (%s)\r\n" % (number, b" ".join(attributes)))
+
+    def told_flags(self, uid: int) -> bytes:
+        return " ".join(sorted(self.selected.flags_of(uid))).encode()
+
+    def do_uid_store(self, tag, arguments):
+        uid_set, item, *words = arguments.replace("(", " ").replace(")", " ").split()
+        flags = {_flag(word) for word in words}
+        item, _, silent = item.upper().partition(".")
+        for number, uid, _ in self.matching(uid_set):
+            with self.server.lock:
+                now = self.selected.flags.setdefault(uid, set())
+                if item == "-FLAGS":
+                    now -= flags
+                else:
+                    now |= flags
+            if not silent:
+                self.send(b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (
+                    number, uid, self.told_flags(uid)))
+        self.ok(tag)
+
+    def do_uid_copy(self, tag, arguments):
+        code = self.copy(arguments)
+        if code is None:
+            return self.no(tag, "[TRYCREATE] no such mailbox")
+        self.ok(tag, f"{code}copied")
+
+    def do_uid_move(self, tag, arguments):
+        code = self.copy(arguments)
+        if code is None:
+            return self.no(tag, "[TRYCREATE] no such mailbox")
+        if code:
+            self.line(f"* OK {code}moved")
+        self.take_out([uid for _, uid, _ in self.matching(arguments.split()[0])])
+        self.ok(tag, "moved")
+
+    def copy(self, arguments: str):
+        """The COPYUID code, "" where it means nothing; None if there is no such mailbox."""
+        uid_set, name = _words(arguments)[:2]
+        target = self.server.mailbox(name)
+        if target is None:
+            return None
+        with self.server.lock:
+            pairs = [(uid, target.add(message, self.selected.flags_of(uid),
+                                      self.selected.dates.get(uid)))
+                     for _, uid, message in self.matching(uid_set)]
+        if not pairs or not self.server.offers("UIDPLUS"):
+            return ""
+        old, new = (",".join(map(str, uids)) for uids in zip(*pairs))
+        return f"[COPYUID {target.uidvalidity or 0} {old} {new}] "
+
+    def do_uid_expunge(self, tag, arguments):
+        self.take_out([uid for _, uid, _ in self.matching(arguments)
+                       if r"\Deleted" in self.selected.flags_of(uid)])
+        self.ok(tag)
+
+    def take_out(self, uids: list):
+        for uid in uids:
+            with self.server.lock:
+                number = self.selected.uids.index(uid) + 1
+                self.selected.remove(uid)
+                self.told -= 1
+            self.line(f"* {number} EXPUNGE")
 
     def do_idle(self, tag, _):
         self.accept_idle(tag)
@@ -421,6 +600,11 @@ class Connection:
 
 def _quote(text: bytes) -> bytes:
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _flag(word: str) -> str:
+    """System flags in one spelling."""
+    return "\\" + word[1:].capitalize() if word.startswith("\\") else word
 
 
 def _words(arguments: str) -> list:

@@ -30,7 +30,7 @@ OTHERS = [c for c in commands() if URL not in c]
 def test_this_file_knows_every_command():
     assert len(ONE_LINERS) == 5
     assert OTHERS == ["make demo", "make check", "mailcall check", "mailcall run -n",
-                      "mailcall run"]
+                      "mailcall run", "mailcall failed", "mailcall retry --all"]
 
 
 @pytest.fixture
@@ -120,9 +120,10 @@ def test_the_configuration_and_what_is_done_with_it(home, user):
     home.configure_text(text)
     configured = {"MAILCALL_CONFIG": home.config_file}
     done = home.call("check", env=configured)
-    assert (done.returncode, done.stdout) == (0, "fine: 1 account, 2 mailboxes, 2 rules\n")
+    assert (done.returncode, done.stdout) == (0, "fine: 1 account, 2 mailboxes, 3 rules\n")
 
     user.create("Lists/dev")
+    user.create("Archive/Invoices")
     url = f"imaps://{user.name}@localhost:{user.server.tls_port}"
     text = text.replace("imaps://ann@example.com@imap.example.com", url)
     text = text.replace("[pass, show, mail/work]", f"[echo, {user.password}]\n"
@@ -140,6 +141,10 @@ def test_the_configuration_and_what_is_done_with_it(home, user):
     wait_for(lambda: list((home.folder / "saved").glob("*.eml")), "the saved mail")
     [saved] = (home.folder / "saved").glob("*.eml")
     assert saved.read_bytes() == message
+    wait_for(lambda: len(user.uids("Archive/Invoices")) == 1 and not user.uids(), "the move")
+    done = home.call("failed", env=configured)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert home.call("retry", "--all", env=configured).returncode == 0
     wait_for(lambda: "invoices would run" in dry.out, "the dry run's line")
 
 

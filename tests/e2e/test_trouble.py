@@ -115,7 +115,7 @@ def test_more_mails_than_may_wait_for_their_hooks_are_all_run(home, server):
     for number in range(1200):
         s.deliver(mail(f"number {number}"), announce=False)
     announce(s)
-    wait_for(lambda: len(list((home.folder / "run").rglob("*.eml"))) == 1200, "1200 mails")
+    wait_for(lambda: len(list(home.state.rglob("spool/*.eml"))) == 1200, "1200 mails")
     gate.touch()
     wait_for(lambda: seen.exists() and seen.read_text().count("\n") >= 1200, "1200 hooks", 60,
              alive=program.assert_alive)

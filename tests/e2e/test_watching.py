@@ -214,7 +214,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(home, own_dovecot):
     home.wait_records(1, program)
 
 
-def test_a_mailbox_made_anew_under_its_name_starts_at_now(home, own_dovecot):
+def test_a_mailbox_made_anew_under_its_name_brings_what_is_new(home, own_dovecot):
     user = own_dovecot.new_user()
     user.create("Print")
     home.configure({"work": home.account(user, "Print")}, [rule_for_all(home)])
@@ -230,9 +230,9 @@ def test_a_mailbox_made_anew_under_its_name_starts_at_now(home, own_dovecot):
     program.wait_log(expect.RENUMBERED, seconds=60)
     program.wait_watching("work/Print", times=2)
     user.deliver(mail("after"), "Print")
-    records = home.wait_records(2, program)
-    assert records[1]["SUBJECT"] == "after"
-    assert records[0]["UIDVALIDITY"] != records[1]["UIDVALIDITY"]
+    records = home.wait_records(3, program)
+    assert [r["SUBJECT"] for r in records] == ["one", "in the new one", "after"]
+    assert records[0]["UIDVALIDITY"] != records[1]["UIDVALIDITY"] == records[2]["UIDVALIDITY"]
 
 
 def test_a_mailbox_that_is_not_there_disturbs_nobody(home, user):
@@ -323,12 +323,12 @@ def test_the_spool_is_private_and_empty_afterwards(home, user):
     program = home.run("work/INBOX")
     user.deliver(mail("secret plans"))
     [record] = home.wait_records(1, program)
-    files = [p for p in (home.folder / "run").rglob("*") if p.is_file()]
+    files = [p for p in home.state.rglob("*") if p.is_file()]
     assert files
     for path in files:
         assert path.stat().st_mode & 0o077 == 0
         assert path.parent.stat().st_mode & 0o077 == 0
     gate.touch()
     program.wait_log(expect.outcome("all", "ok"))
-    wait_for(lambda: not [p for p in (home.folder / "run").rglob("*") if p.is_file()],
+    wait_for(lambda: not list(home.state.rglob("spool/*")),
              "the spool to be empty", alive=program.assert_alive)

@@ -1,6 +1,7 @@
 /* imap/session against any server at all. The first byte of the input chooses options and how the
  * rest is cut into pieces; the rest is what the server sends, except for these bytes:
- * 1 time passes until the deadline, 2 session_check(), 3 session_logout(). */
+ * 1 time passes until the deadline, 2 session_check(), 3 session_logout(), 4 session_act(),
+ * 5 session_hold() on and off. */
 #include "base/utf8.h"
 #include "imap/session.h"
 
@@ -8,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CONTROLS = 5, ACTS = 40 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -24,7 +27,13 @@ struct fuzz {
     bool handshake; /* asked for, not done */
     bool secured;
     bool lost;
+    bool left; /* session_logout() was called */
+    bool held;
     bool server_knows; /* the secret */
+    int64_t epoch_since;
+    struct act acts[ACTS];
+    enum { ACT_UNKNOWN, ACT_OPEN, ACT_COPIED, ACT_OVER } states[ACTS];
+    size_t n_acts;
 };
 
 static const char secret[] = "a/really+secret=word";
@@ -53,6 +62,36 @@ check_message(struct fuzz *f, const struct session_event *e)
     f->chunks = false;
 }
 
+/* Each act ends once, and only a move is copied on the way. */
+static void
+check_act(struct fuzz *f, const struct session_event *e)
+{
+    size_t i = (size_t)(e->act - f->acts);
+    assert(i < f->n_acts && !f->left);
+    if (e->type == SESSION_COPIED) {
+        assert(f->states[i] == ACT_OPEN && e->act->kind == ACT_MOVE && !e->act->copied);
+        f->states[i] = ACT_COPIED;
+        return;
+    }
+    assert(f->states[i] == ACT_OPEN || f->states[i] == ACT_COPIED);
+    f->states[i] = ACT_OVER;
+    if (e->error != NULL)
+        check_text(f, e->error->text);
+}
+
+/* The owner forgets what is gone. */
+static void
+check_absent(struct fuzz *f)
+{
+    struct mailbox *m = &f->mailbox;
+    assert(m->taken.n == 0 && m->asked.n == 0);
+    while (m->absent.n > 0 && !f->held) {
+        assert(mailbox_is_wanted(m, m->absent.v[0]));
+        mailbox_forget(m, m->absent.v[0]);
+    }
+    assert(m->absent.n <= m->wanted.n);
+}
+
 static void
 check_event(struct fuzz *f, const struct session_event *e)
 {
@@ -65,7 +104,7 @@ check_event(struct fuzz *f, const struct session_event *e)
         f->handshake = true;
         break;
     case SESSION_OPENED:
-        assert(f->mailbox.known && !f->opened && e->opening != MAILBOX_ASK);
+        assert(f->mailbox.known && !f->opened);
         f->opened = true;
         break;
     case SESSION_CHUNK:
@@ -82,7 +121,12 @@ check_event(struct fuzz *f, const struct session_event *e)
         f->chunks = false;
         break;
     case SESSION_CHECKED:
-        assert(f->opened && f->mailbox.n_taken == 0);
+        assert(f->opened);
+        check_absent(f);
+        break;
+    case SESSION_COPIED:
+    case SESSION_ACTED:
+        check_act(f, e);
         break;
     case SESSION_IDLE:
         assert(f->opened);
@@ -110,7 +154,9 @@ check_output(struct fuzz *f, struct buf *out)
 {
     if (f->opts.starttls && !f->secured)
         assert(!holds(out, "LOGIN") && !holds(out, "AUTH") && !holds(out, "ID") &&
-               !holds(out, "EXAMINE"));
+               !holds(out, "EXAMINE") && !holds(out, "SELECT"));
+    /* what others have marked as deleted is not ours */
+    assert(!holds(out, " EXPUNGE\r") && !holds(out, "CLOSE"));
     assert(out->n == 0 || (out->n >= 2 && memcmp(out->p + out->n - 2, "\r\n", 2) == 0));
     assert(out->n <= 64 * 1024);
     buf_clear(out);
@@ -135,7 +181,24 @@ pump(struct fuzz *f)
 }
 
 static void
-act(struct fuzz *f, uint8_t byte)
+give_act(struct fuzz *f)
+{
+    static const char *const texts[] = {"\\Seen", "work", "Archive/\xC3\xA9", "a b\r\n"};
+    size_t i = f->n_acts;
+    if (!f->opened || f->lost || !f->opts.writable || i == ACTS)
+        return;
+    f->acts[i] = (struct act){.kind = (enum act_kind)(i % 5),
+        .uidvalidity = i % 7 == 6 ? 1 : f->mailbox.uidvalidity,
+        .uid = (uint32_t)(1 + i / 2),
+        .text = texts[i / 5 % 4],
+        .copied = i % 3 == 2};
+    f->states[i] = ACT_OPEN;
+    f->n_acts++;
+    session_act(f->session, &f->acts[i], f->now);
+}
+
+static void
+control(struct fuzz *f, uint8_t byte)
 {
     uint64_t deadline = session_deadline(f->session);
     if (byte == 1 && deadline != UINT64_MAX) {
@@ -145,6 +208,12 @@ act(struct fuzz *f, uint8_t byte)
         session_check(f->session, f->now);
     } else if (byte == 3) {
         session_logout(f->session, f->now);
+        f->left = true;
+    } else if (byte == 4) {
+        give_act(f);
+    } else if (byte == 5) {
+        f->held = !f->held;
+        session_hold(f->session, f->held, f->now);
     }
     pump(f);
 }
@@ -154,7 +223,7 @@ static size_t
 piece(const uint8_t *bytes, size_t n, unsigned most)
 {
     size_t i = 0;
-    while (i < n && i < most && bytes[i] > 3)
+    while (i < n && i < most && bytes[i] > CONTROLS)
         i++;
     return i;
 }
@@ -166,7 +235,7 @@ play(struct fuzz *f, const uint8_t *bytes, size_t n, unsigned most)
     while (n > 0) {
         size_t length = piece(bytes, n, most);
         if (length == 0) {
-            act(f, *bytes);
+            control(f, *bytes);
             length = 1;
         } else {
             f->fed += length;
@@ -196,15 +265,23 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
             .fetch = (bits & 4) != 0 ? SESSION_FETCH_MESSAGES : SESSION_FETCH_HEADERS,
             .renew_ms = 300000,
             .poll_ms = 60000,
+            .writable = (bits & 16) != 0,
+            .first = (enum session_first)(bits >> 4 & 3),
+            .first_since = 1000000000,
             .literal_max = 100000,
             .client_version = "0.1.0",
             .random = bits},
+        .epoch_since = (bits & 32) != 0 ? 1000000000 : 0,
         .quirks = {.step_by_step = (bits & 8) != 0},
     };
     f.server_knows = memmem(bytes, n, secret, strlen(secret)) != NULL;
+    f.opts.epoch_since = &f.epoch_since;
     mailbox_init(&f.mailbox);
-    if ((bits & 4) != 0)
+    if ((bits & 4) != 0) {
         mailbox_baseline(&f.mailbox, 7, 10);
+        mailbox_want(&f.mailbox, 3);
+        mailbox_want(&f.mailbox, 5);
+    }
     f.session = session_new(&f.opts, &f.quirks, &f.mailbox, f.now);
     session_login(f.session, span_str(secret), f.now);
     play(&f, bytes + 1, n - 1, pieces[bits >> 6]);

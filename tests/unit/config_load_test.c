@@ -167,6 +167,15 @@ assert_retry(const struct retry_opts *o, unsigned attempts, uint64_t backoff_s, 
 }
 
 static void
+assert_manners(const struct queue_rule *m, struct queue_rule want)
+{
+    assert_int_equal(m->concurrency, want.concurrency);
+    assert_int_equal(m->debounce_ms, want.debounce_ms);
+    assert_int_equal(m->max_delay_ms, want.max_delay_ms);
+    assert_int_equal(m->on_busy, want.on_busy);
+}
+
+static void
 without_defaults_the_manual_holds(void **state)
 {
     (void)state;
@@ -182,7 +191,14 @@ without_defaults_the_manual_holds(void **state)
     assert_string_equal(h->cwd, "/home/ann");
     assert_string_equal(c->hooks[1].cwd, "/home/ann");
     assert_string_equal(c->hooks[2].cwd, "/home/ann/sub");
-    assert_false(c->allow_root);
+    assert_false(c->daemon.allow_root);
+    assert_int_equal(c->daemon.max_hooks, 8);
+    assert_int_equal(c->daemon.shutdown_timeout_ms, 30000);
+    assert_int_equal(c->daemon.keep_failed_ms, (uint64_t)30 * 86400 * 1000);
+    assert_int_equal(c->accounts[0].first_run, FIRST_RUN_NEW);
+    assert_manners(&c->manners[0], (struct queue_rule){1, 0, 60000, BUSY_QUEUE});
+    assert_int_equal(h->on_success.n, 0);
+    assert_int_equal(h->on_failure.n, 0);
     assert_null(c->rules.v[0].match);
     assert_int_equal(c->rules.v[0].in.n, 0);
     assert_retry(&c->retries[0], 6, 30, 3600);
@@ -225,6 +241,173 @@ retry_of_a_rule_replaces_all_that_the_defaults_say(void **state)
     assert_int_equal(o[5].n_codes, 1);
     assert_int_equal(o[5].codes[0], 3);
     config_free(c);
+}
+
+static void
+the_process_and_the_first_run_are_as_they_were_written(void **state)
+{
+    (void)state;
+    struct config *c = parse("daemon: { max_hooks: 3, shutdown_timeout: 0s, keep_failed: 1w,\n"
+                             "          allow_root: true }\n"
+                             "accounts:\n"
+                             "  a: { url: imaps://u@h, password_file: p, first_run: unseen }\n"
+                             "  b: { url: imaps://u@h, password_file: p, first_run: all }\n"
+                             "  c: { url: imaps://u@h, password_file: p, first_run: 7d }\n"
+                             "  d: { url: imaps://u@h, password_file: p, first_run: new }\n"
+                             "rules: [{ run: x }]\n");
+    assert_true(c->daemon.allow_root);
+    assert_int_equal(c->daemon.max_hooks, 3);
+    assert_int_equal(c->daemon.shutdown_timeout_ms, 0);
+    assert_int_equal(c->daemon.keep_failed_ms, 7 * 86400 * 1000);
+    assert_int_equal(c->accounts[0].first_run, FIRST_RUN_UNSEEN);
+    assert_int_equal(c->accounts[1].first_run, FIRST_RUN_ALL);
+    assert_int_equal(c->accounts[2].first_run, FIRST_RUN_AGE);
+    assert_int_equal(c->accounts[2].first_age_ms, 7 * 86400 * 1000);
+    assert_int_equal(c->accounts[3].first_run, FIRST_RUN_NEW);
+    config_free(c);
+}
+
+static void
+manners_are_inherited_one_by_one(void **state)
+{
+    (void)state;
+    struct config *c = parse("rules:\n"
+                             "  - run: a\n"
+                             "  - { run: b, debounce: off, on_busy: queue }\n"
+                             "  - { run: c, debounce: 2s, max_delay: 3s, concurrency: 1000 }\n"
+                             "  - { run: d, max_delay: 20s }\n"
+                             "defaults: { debounce: 5s, max_delay: 10s, concurrency: 2,\n"
+                             "            on_busy: restart }\n" ACCOUNT);
+    assert_manners(&c->manners[0], (struct queue_rule){2, 5000, 10000, BUSY_RESTART});
+    assert_manners(&c->manners[1], (struct queue_rule){2, 0, 10000, BUSY_QUEUE});
+    assert_manners(&c->manners[2], (struct queue_rule){1000, 2000, 3000, BUSY_RESTART});
+    assert_manners(&c->manners[3], (struct queue_rule){2, 5000, 20000, BUSY_RESTART});
+    config_free(c);
+}
+
+static void
+max_delay_is_a_minute_or_as_long_as_a_longer_debounce(void **state)
+{
+    (void)state;
+    struct config *c = parse("rules:\n"
+                             "  - { run: a, debounce: 59s, on_busy: skip }\n"
+                             "  - { run: b, debounce: 2m }\n"
+                             "  - run: c\n" ACCOUNT);
+    assert_manners(&c->manners[0], (struct queue_rule){1, 59000, 60000, BUSY_SKIP});
+    assert_manners(&c->manners[1], (struct queue_rule){1, 120000, 120000, BUSY_QUEUE});
+    assert_manners(&c->manners[2], (struct queue_rule){1, 0, 60000, BUSY_QUEUE});
+    config_free(c);
+}
+
+static void
+the_command_line_reads_manners_as_the_file_does(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct queue_rule m = {.concurrency = 1};
+    assert_int_equal(config_manner(&m, "debounce", "2s", &e), 0);
+    assert_int_equal(config_manner(&m, "on_busy", "restart", &e), 0);
+    assert_int_equal(config_manner(&m, "concurrency", "4", &e), 0);
+    assert_int_equal(config_settle_manners(&m, &e), 0);
+    assert_manners(&m, (struct queue_rule){4, 2000, 60000, BUSY_RESTART});
+
+    assert_int_equal(config_manner(&m, "max_delay", "1s", &e), 0);
+    assert_int_equal(config_settle_manners(&m, &e), -1);
+    assert_int_equal(e.kind, ERR_USAGE);
+    assert_string_equal(e.text, "shorter than debounce");
+    assert_int_equal(config_manner(&m, "debounce", "off", &e), 0);
+    assert_int_equal(config_settle_manners(&m, &e), -1);
+    assert_string_equal(e.text, "says nothing without debounce");
+
+    assert_int_equal(config_manner(&m, "on_busy", "skipp", &e), -1);
+    assert_int_equal(e.kind, ERR_USAGE);
+    assert_string_equal(e.text, "'skipp' is not one of queue, skip, restart; did you mean 'skip'?");
+}
+
+/* One line for each action, its texts in angles. */
+static void
+assert_actions(const struct actions *a, const char *want)
+{
+    struct buf got = {0};
+    for (size_t i = 0; i < a->n; i++) {
+        buf_addf(&got, "%s", action_name(a->v[i].kind));
+        if (a->v[i].text != NULL)
+            buf_addf(&got, " <%s>", a->v[i].text);
+        for (size_t k = 0; k < a->v[i].run.n; k++)
+            buf_addf(&got, " <%s>", a->v[i].run.v[k]);
+        buf_addc(&got, '\n');
+    }
+    assert_string_equal(buf_str(&got), want);
+    buf_free(&got);
+}
+
+static void
+actions_keep_the_order_of_the_file(void **state)
+{
+    (void)state;
+    struct config *c =
+        parse("rules:\n"
+              "  - run: a\n"
+              "    on_success:\n"
+              "      - flag: SEEN\n"
+              "      - unflag: '\\flagged'\n"
+              "      - run: notify\n"
+              "      - run: [echo, '{hook_status}', '']\n"
+              "      - copy: A/b\n"
+              "      - { flag: Done, move: INBOX/\xC3\x9C }\n"
+              "      - sh: 'echo moved'\n"
+              "    on_failure: { sh: x, flag: b, delete: true, run: [y] }\n" ACCOUNT);
+    assert_actions(&c->hooks[0].on_success, "flag <\\Seen>\n"
+                                            "unflag <\\Flagged>\n"
+                                            "run <notify>\n"
+                                            "run <echo> <{hook_status}> <>\n"
+                                            "copy <A/b>\n"
+                                            "flag <Done>\n"
+                                            "move <INBOX/\xC3\x9C>\n"
+                                            "sh <echo moved>\n");
+    assert_actions(&c->hooks[0].on_failure, "sh <x>\n"
+                                            "flag <b>\n"
+                                            "delete\n"
+                                            "run <y>\n");
+    config_free(c);
+}
+
+static void
+actions_of_a_rule_replace_those_of_the_defaults(void **state)
+{
+    (void)state;
+    struct config *c = parse("rules:\n"
+                             "  - run: a\n"
+                             "  - { run: b, on_success: { flag: own } }\n"
+                             "  - { run: c, on_success: none, on_failure: none }\n"
+                             "defaults:\n"
+                             "  on_success: [{ flag: seen }, { flag: x }]\n"
+                             "  on_failure: { run: [report, '{rule}'] }\n" ACCOUNT);
+    const struct hook_opts *h = c->hooks;
+    assert_actions(&h[0].on_success, "flag <\\Seen>\nflag <x>\n");
+    assert_actions(&h[0].on_failure, "run <report> <{rule}>\n");
+    assert_actions(&h[1].on_success, "flag <own>\n");
+    assert_actions(&h[1].on_failure, "run <report> <{rule}>\n");
+    assert_actions(&h[2].on_success, "");
+    assert_actions(&h[2].on_failure, "");
+    config_free(c);
+}
+
+static void
+the_hook_itself_cannot_be_told_how_it_ended(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct rule rule = {0};
+    struct hook_opts hook = {0};
+    strv_add(&hook.run, "echo");
+    strv_add(&hook.run, "{subject}");
+    assert_int_equal(config_check_rule(&rule, &hook, &e), 0);
+    strv_add(&hook.run, "{hook_status}");
+    assert_int_equal(config_check_rule(&rule, &hook, &e), -1);
+    assert_int_equal(e.kind, ERR_USAGE);
+    assert_int_equal(strncmp(e.text, "'hook_status' is known once", 27), 0);
+    hook_opts_free(&hook);
 }
 
 static void
@@ -566,6 +749,13 @@ main(void)
         cmocka_unit_test(rules_inherit_defaults_and_merge_env),
         cmocka_unit_test(without_defaults_the_manual_holds),
         cmocka_unit_test(retry_of_a_rule_replaces_all_that_the_defaults_say),
+        cmocka_unit_test(the_process_and_the_first_run_are_as_they_were_written),
+        cmocka_unit_test(manners_are_inherited_one_by_one),
+        cmocka_unit_test(max_delay_is_a_minute_or_as_long_as_a_longer_debounce),
+        cmocka_unit_test(the_command_line_reads_manners_as_the_file_does),
+        cmocka_unit_test(actions_keep_the_order_of_the_file),
+        cmocka_unit_test(actions_of_a_rule_replace_those_of_the_defaults),
+        cmocka_unit_test(the_hook_itself_cannot_be_told_how_it_ended),
         cmocka_unit_test(conditions_become_a_tree),
         cmocka_unit_test(nameless_rules_are_called_by_their_content),
         cmocka_unit_test(secrets_are_named_for_scrubbing),

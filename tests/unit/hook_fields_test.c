@@ -447,6 +447,215 @@ random_bytes_never_break_the_promise(void **state)
     }
 }
 
+static void
+uids_are_cut_between_numbers(void **state)
+{
+    (void)state;
+    enum { N = FIELD_VALUE_MAX / 10 }; /* ten bytes each: "123456000 " */
+    struct sample s;
+    struct fields f;
+    struct buf uids = {0};
+    sample_init(&s);
+    fields_make(&f, &s.event);
+    for (int i = 0; i < N; i++)
+        buf_addf(&uids, "%s%d", i > 0 ? " " : "", 123456000 + i);
+    fields_set(&f, "UIDS", uids.p);
+    assert_string_equal(fields_get(&f, "UIDS"), uids.p);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "");
+    size_t whole = uids.n;
+    /* the next one ends exactly at the limit, or one byte behind it */
+    buf_addc(&uids, ' ');
+    while (uids.n < FIELD_VALUE_MAX)
+        buf_addc(&uids, '7');
+    fields_set(&f, "UIDS", uids.p);
+    assert_string_equal(fields_get(&f, "UIDS"), uids.p);
+    buf_addc(&uids, '8');
+    fields_set(&f, "UIDS", uids.p);
+    assert_int_equal(strlen(fields_get(&f, "UIDS")), whole);
+    assert_memory_equal(fields_get(&f, "UIDS"), uids.p, whole);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "UIDS");
+    uids.p[FIELD_VALUE_MAX] = ' ';
+    buf_adds(&uids, "99");
+    fields_set(&f, "UIDS", uids.p);
+    assert_int_equal(strlen(fields_get(&f, "UIDS")), FIELD_VALUE_MAX);
+    assert_sane(&f);
+    fields_free(&f);
+    buf_free(&uids);
+}
+
+/* --- as bytes --- */
+
+static void
+pack_pair(struct buf *b, const char *name, const char *value)
+{
+    pack_str(b, name);
+    pack_str(b, value);
+}
+
+static void
+fields_come_back_and_write_the_same(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    struct fields back;
+    struct fields copy;
+    struct buf first = {0};
+    struct buf second = {0};
+    struct buf third = {0};
+    sample_init(&s);
+    char *big = repeat("\xE2\x82\xAC", 100 * 1000);
+    s.facts.sender = s.facts.recipient = s.facts.extension = s.facts.message_id = big;
+    s.facts.in_reply_to = s.facts.list_id = s.from[0].addr = s.hit.match = big;
+    s.facts.subject = TEXT("() { :; }; id");
+    fields_make(&f, &s.event);
+    fields_pack(&first, &f);
+    struct unpack u = {buf_span(&first), false};
+    fields_unpack(&u, &back);
+    assert_true(unpack_whole(&u));
+    fields_pack(&second, &back);
+    assert_true(span_eq(buf_span(&first), buf_span(&second)));
+    fields_copy(&copy, &back);
+    fields_free(&back);
+    fields_pack(&third, &copy);
+    assert_true(span_eq(buf_span(&first), buf_span(&third)));
+    fields_free(&copy);
+    fields_free(&f);
+    buf_free(&first);
+    buf_free(&second);
+    buf_free(&third);
+    free(big);
+}
+
+static void
+damaged_values_are_scrubbed_and_missing_names_are_empty(void **state)
+{
+    (void)state;
+    struct fields f;
+    struct buf b = {0};
+    char *big = repeat("x", 2 * FIELD_VALUE_MAX);
+    pack_number(&b, 5);
+    pack_pair(&b, "SUBJECT", "a\nMAILCALL_RULE=evil\033\xFF ");
+    pack_pair(&b, "MATCH_B", "() { :; }");
+    pack_pair(&b, "RULE", "");
+    pack_pair(&b, "FROM", big);
+    pack_pair(&b, "MATCH_A", "x");
+    struct unpack u = {buf_span(&b), false};
+    fields_unpack(&u, &f);
+    assert_true(unpack_whole(&u));
+    assert_sane(&f);
+    assert_int_equal(f.n, 44 + 2);
+    assert_string_equal(fields_get(&f, "SUBJECT"), "a MAILCALL_RULE=evil \xEF\xBF\xBD");
+    assert_string_equal(fields_get(&f, "MATCH_B"), " () { :; }");
+    assert_string_equal(fields_get(&f, "ATTEMPT"), "");
+    assert_int_equal(strlen(fields_get(&f, "FROM")), FIELD_VALUE_MAX);
+    assert_string_equal(f.v[44].name, "MATCH_B");
+    fields_set(&f, "ATTEMPT", "2");
+    fields_free(&f);
+    buf_free(&b);
+    free(big);
+}
+
+static void
+names_that_are_none_break(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "subject", "SUB=JECT", "BASH_FUNC_ls%%", "A B",
+        "\xC3\x9C", "SUBJECT\n",
+        "MATCH_0123456789012345678901234567890123456789012345678901234567890123x", NULL};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fields f;
+        struct buf b = {0};
+        pack_number(&b, 1);
+        pack_pair(&b, names[i], "x");
+        struct unpack u = {buf_span(&b), false};
+        fields_unpack(&u, &f);
+        assert_true(u.broken);
+        assert_sane(&f);
+        fields_free(&f);
+        buf_free(&b);
+    }
+}
+
+static void
+names_twice_and_values_that_are_none_break(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *second;
+        const char *value;
+    } table[] = {{"SUBJECT", "again"}, {"MATCH_A", "again"}, {"RULE", NULL}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct fields f;
+        struct buf b = {0};
+        pack_number(&b, 3);
+        pack_pair(&b, "SUBJECT", "");
+        pack_pair(&b, "MATCH_A", "");
+        pack_pair(&b, table[i].second, table[i].value);
+        struct unpack u = {buf_span(&b), false};
+        fields_unpack(&u, &f);
+        assert_true(u.broken);
+        fields_free(&f);
+        buf_free(&b);
+    }
+}
+
+static void
+too_many_names_break(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {44 + FIELD_MATCH_MAX + 1, UINT64_C(1) << 60, UINT64_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct fields f;
+        struct buf b = {0};
+        pack_number(&b, counts[i]);
+        for (int k = 0; i == 0 && k <= 44 + FIELD_MATCH_MAX; k++) {
+            char *name = xasprintf("N%d", k);
+            pack_pair(&b, name, "");
+            free(name);
+        }
+        struct unpack u = {buf_span(&b), false};
+        fields_unpack(&u, &f);
+        assert_true(u.broken);
+        fields_free(&f);
+        buf_free(&b);
+    }
+}
+
+static void
+all_together_stay_within_the_total(void **state)
+{
+    (void)state;
+    struct fields f;
+    struct buf b = {0};
+    char *big = repeat("x", FIELD_VALUE_MAX);
+    pack_number(&b, FIELD_MATCH_MAX);
+    for (int i = 0; i < FIELD_MATCH_MAX; i++) {
+        char *name = xasprintf("MATCH_%d", i);
+        pack_pair(&b, name, big);
+        free(name);
+    }
+    struct unpack u = {buf_span(&b), false};
+    fields_unpack(&u, &f);
+    assert_true(unpack_whole(&u));
+    assert_sane(&f);
+    fields_free(&f);
+    buf_clear(&b);
+    /* what is ours is never cut, so too much of it can only be damage */
+    pack_number(&b, 12);
+    for (size_t i = 0; i < 12; i++) {
+        static const char *const ours[] = {"VERSION", "EVENT", "EVENT_ID", "ATTEMPT", "RULE",
+            "ACCOUNT", "UID", "UIDVALIDITY", "SIZE", "DATE", "FILE", "COUNT"};
+        pack_pair(&b, ours[i], big);
+    }
+    u = (struct unpack){buf_span(&b), false};
+    fields_unpack(&u, &f);
+    assert_true(u.broken);
+    fields_free(&f);
+    buf_free(&b);
+    free(big);
+}
+
 /* --- placeholders --- */
 
 static void
@@ -462,6 +671,7 @@ placeholders_are_checked(void **state)
         {"", 0, 0, 0},
         {"plain", 0, 0, 0},
         {"{subject}", 0, 0, 0},
+        {"{count} {uids} {hook_result} {hook_status}", 0, 0, 0},
         {"a {from_name} <{from}> {match} {match_number} {match_x_kind} {match_1}", 0, 0, 0},
         {"{nope}", -1, 1, 4},
         {"x{subject}{subjct}", -1, 11, 6},
@@ -578,6 +788,13 @@ main(void)
         cmocka_unit_test(truncated_facts_are_told),
         cmocka_unit_test(a_field_set_again_is_scrubbed_and_all_still_fits),
         cmocka_unit_test(random_bytes_never_break_the_promise),
+        cmocka_unit_test(uids_are_cut_between_numbers),
+        cmocka_unit_test(fields_come_back_and_write_the_same),
+        cmocka_unit_test(damaged_values_are_scrubbed_and_missing_names_are_empty),
+        cmocka_unit_test(names_that_are_none_break),
+        cmocka_unit_test(names_twice_and_values_that_are_none_break),
+        cmocka_unit_test(too_many_names_break),
+        cmocka_unit_test(all_together_stay_within_the_total),
         cmocka_unit_test(placeholders_are_checked),
         cmocka_unit_test(captures_beyond_the_limit_are_unknown),
         cmocka_unit_test(placeholders_are_filled),

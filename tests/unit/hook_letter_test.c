@@ -200,6 +200,385 @@ a_retry_changes_the_attempt_only(void **state)
     hook_opts_free(&opts);
 }
 
+/* --- as bytes --- */
+
+/* Everything that options can say. */
+static void
+opts_fill(struct hook_opts *opts)
+{
+    *opts = (struct hook_opts){
+        .stdin_kind = STDIN_JSON,
+        .output = OUTPUT_INHERIT,
+        .cwd = xstrdup("/home/ann"),
+        .umask = 027,
+        .timeout_ms = UINT64_MAX,
+        .kill_after_ms = 6,
+    };
+    struct strv run = {0};
+    strv_add(&run, "bin/tell");
+    strv_add(&run, "{hook_result} {hook_status} {attempt} {subject}");
+    strv_add(&opts->run, "bin/save");
+    strv_add(&opts->run, "");
+    strv_add(&opts->run, "{event} {attempt} {count} {uids} {subject}");
+    strv_add(&opts->path, "/x/hooks");
+    strv_add(&opts->env, "DEST=/tmp\nand more");
+    strv_add(&opts->env, "EMPTY=");
+    actions_add(&opts->on_success, (struct action){.kind = ACTION_MOVE, .text = xstrdup("Done")});
+    actions_add(&opts->on_failure, (struct action){.kind = ACTION_RUN, .run = run});
+    actions_add(&opts->on_failure,
+        (struct action){.kind = ACTION_SH, .text = xstrdup("echo {hook_status}")});
+}
+
+static struct letter *
+full_letter(void)
+{
+    struct sample s;
+    struct hook_opts opts;
+    sample_init(&s);
+    opts_fill(&opts);
+    struct letter *l = letter_write(&opts, &s.event);
+    hook_opts_free(&opts);
+    assert_null(opts.on_success.v);
+    assert_null(opts.on_failure.v);
+    return l;
+}
+
+/* The letter read again from its own bytes; that it writes the same is asserted. */
+static struct letter *
+sent(const struct letter *l)
+{
+    struct buf first = {0};
+    struct buf second = {0};
+    struct err e;
+    letter_pack(l, &first);
+    struct letter *back = letter_unpack(buf_span(&first), &e);
+    assert_non_null(back);
+    letter_pack(back, &second);
+    assert_int_equal(first.n, second.n);
+    assert_memory_equal(first.p, second.p, first.n);
+    buf_free(&first);
+    buf_free(&second);
+    return back;
+}
+
+static void
+assert_same_strings(const struct strv *a, const struct strv *b)
+{
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++)
+        assert_string_equal(a->v[i], b->v[i]);
+}
+
+static void
+a_letter_comes_back_from_its_bytes(void **state)
+{
+    (void)state;
+    struct letter *l = full_letter();
+    struct letter *back = sent(l);
+    assert_same_strings(&back->argv, &l->argv);
+    assert_same_strings(&back->run, &l->run);
+    assert_same_strings(&back->env, &l->env);
+    assert_same_strings(&back->path, &l->path);
+    assert_int_equal(back->fields.n, l->fields.n);
+    assert_string_equal(fields_get(&back->fields, "SUBJECT"), "Invoice 2026-17 für März");
+    assert_int_equal(back->stdin_kind, STDIN_JSON);
+    assert_int_equal(back->output, OUTPUT_INHERIT);
+    assert_string_equal(back->cwd, "/home/ann");
+    assert_int_equal(back->umask, 027);
+    assert_true(back->timeout_ms == UINT64_MAX);
+    assert_int_equal(back->kill_after_ms, 6);
+    assert_string_equal(back->program, "save");
+    assert_string_equal(back->json, l->json);
+    assert_string_equal(back->on_success.v[0].text, "Done");
+    assert_int_equal(back->on_failure.n, 2);
+    assert_string_equal(back->on_failure.v[0].run.v[0], "bin/tell");
+    letter_free(back);
+    letter_free(l);
+}
+
+static void
+the_barest_letters_come_back_too(void **state)
+{
+    (void)state;
+    struct sample s;
+    sample_init(&s);
+    struct hook_opts none = {.stdin_kind = STDIN_NONE};
+    struct hook_opts shell = {.sh = xstrdup("true")};
+    const struct hook_opts *const opts[] = {&none, &shell};
+    for (size_t i = 0; i < 2; i++) {
+        struct letter *l = letter_write(opts[i], &s.event);
+        struct letter *back = sent(l);
+        assert_null(back->cwd);
+        assert_null(back->json);
+        assert_int_equal(back->argv.n, i == 0 ? 0 : 4);
+        assert_string_equal(back->program, i == 0 ? "" : "sh");
+        assert_int_equal(back->on_success.n + back->on_failure.n, 0);
+        letter_free(back);
+        letter_free(l);
+    }
+    hook_opts_free(&shell);
+}
+
+static void
+a_hundred_captures_come_back(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct hook_opts opts = {.stdin_kind = STDIN_JSON};
+    struct capture captures[FIELD_MATCH_MAX];
+    sample_init(&s);
+    char *big = xmalloc(20001);
+    memset(big, 'z', 20000);
+    big[20000] = '\0';
+    for (int i = 0; i < FIELD_MATCH_MAX; i++)
+        captures[i] = (struct capture){xasprintf("group%d", i), i % 2 ? big : TEXT("")};
+    s.hit.captures = captures;
+    s.hit.n_captures = FIELD_MATCH_MAX;
+    struct letter *l = letter_write(&opts, &s.event);
+    struct letter *back = sent(l);
+    assert_int_equal(back->fields.n, l->fields.n);
+    assert_string_equal(
+        fields_get(&back->fields, "MATCH_GROUP99"), fields_get(&l->fields, "MATCH_GROUP99"));
+    assert_non_null(strstr(back->json, "\"group98\":\"\",\"group99\":\"zzzz"));
+    letter_free(back);
+    letter_free(l);
+    for (int i = 0; i < FIELD_MATCH_MAX; i++)
+        free(captures[i].name);
+    free(big);
+}
+
+static void
+no_prefix_of_a_letter_is_a_letter(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct letter *l = full_letter();
+    letter_pack(l, &b);
+    for (size_t n = 0; n < b.n; n++) {
+        struct err e = {0};
+        char *exact = xmalloc(n > 0 ? n : 1);
+        memcpy(exact, b.p, n);
+        assert_null(letter_unpack((struct span){exact, n}, &e));
+        assert_int_equal(e.kind, ERR_INPUT);
+        free(exact);
+    }
+    buf_addc(&b, '\0');
+    assert_null(letter_unpack(buf_span(&b), NULL));
+    buf_free(&b);
+    letter_free(l);
+}
+
+static void
+a_letter_of_another_format_is_refused(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct err e;
+    struct letter *l = full_letter();
+    letter_pack(l, &b);
+    b.p[0] = 2;
+    assert_null(letter_unpack(buf_span(&b), &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    assert_string_equal(e.text, "letter: format 2 is of a later version of mailcall");
+    b.p[0] = 0;
+    assert_null(letter_unpack(buf_span(&b), &e));
+    assert_string_equal(e.text, "letter: damaged");
+    buf_free(&b);
+    letter_free(l);
+}
+
+static void
+lose_argv(struct letter *l)
+{
+    strv_free(&l->argv);
+}
+
+static void
+lose_an_argument(struct letter *l)
+{
+    strv_add(&l->run, "{subject}");
+}
+
+static void
+lose_program(struct letter *l)
+{
+    free(l->program);
+    l->program = NULL;
+}
+
+static void
+absurd_stdin(struct letter *l)
+{
+    l->stdin_kind = (enum hook_stdin)4;
+}
+
+static void
+absurd_output(struct letter *l)
+{
+    l->output = (enum hook_output)2;
+}
+
+static void
+absurd_umask(struct letter *l)
+{
+    l->umask = 01000;
+}
+
+static void
+lose_json(struct letter *l)
+{
+    free(l->json);
+    l->json = NULL;
+}
+
+static void
+json_of_two_lines(struct letter *l)
+{
+    l->json[10] = '\n';
+}
+
+static void
+json_without_stdin(struct letter *l)
+{
+    l->stdin_kind = STDIN_MESSAGE;
+}
+
+static void
+cwd_somewhere(struct letter *l)
+{
+    l->cwd[0] = 'x';
+}
+
+static void
+variable_without_a_name(struct letter *l)
+{
+    strv_add(&l->env, "=x");
+}
+
+static void
+variable_without_a_value(struct letter *l)
+{
+    strv_add(&l->env, "PATH");
+}
+
+static void
+variable_that_is_a_function(struct letter *l)
+{
+    strv_add(&l->env, "BASH_FUNC_ls%%=() { id; }");
+}
+
+static void
+field_that_is_a_function(struct letter *l)
+{
+    free(l->fields.v[0].name);
+    l->fields.v[0].name = xstrdup("BASH_FUNC_ls%%");
+}
+
+static void
+flag_that_is_a_command(struct letter *l)
+{
+    l->on_success.v[0].kind = ACTION_FLAG;
+    free(l->on_success.v[0].text);
+    l->on_success.v[0].text = xstrdup("x)\r\nA1 LOGOUT");
+}
+
+static void
+letters_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static void (*const damage[])(struct letter *) = {lose_argv, lose_an_argument, lose_program,
+        absurd_stdin, absurd_output, absurd_umask, lose_json, json_of_two_lines, json_without_stdin,
+        cwd_somewhere, variable_without_a_name, variable_without_a_value,
+        variable_that_is_a_function, field_that_is_a_function, flag_that_is_a_command};
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        struct buf b = {0};
+        struct err e = {0};
+        struct letter *l = full_letter();
+        damage[i](l);
+        letter_pack(l, &b);
+        if (letter_unpack(buf_span(&b), &e) != NULL)
+            fail_msg("damage %zu was let in", i);
+        assert_string_equal(e.text, "letter: damaged");
+        buf_free(&b);
+        letter_free(l);
+    }
+}
+
+/* --- letters made of letters --- */
+
+static void
+another_attempt_changes_fields_argv_and_json(void **state)
+{
+    (void)state;
+    struct letter *l = full_letter();
+    assert_string_equal(l->argv.v[2], "new 1 1 4711 Invoice 2026-17 für März");
+    fields_set(&l->fields, "COUNT", "2");
+    fields_set(&l->fields, "UIDS", "4711 4712");
+    letter_address(l, "batch", 3);
+    assert_string_equal(fields_get(&l->fields, "EVENT"), "batch");
+    assert_string_equal(fields_get(&l->fields, "ATTEMPT"), "3");
+    assert_int_equal(l->argv.n, 3);
+    assert_string_equal(l->argv.v[0], "bin/save");
+    assert_string_equal(l->argv.v[2], "batch 3 2 4711 4712 Invoice 2026-17 für März");
+    assert_non_null(strstr(l->json, "\"event\":\"batch\",\"event_id\":"));
+    assert_non_null(strstr(l->json, "\"attempt\":3,"));
+    struct letter *back = sent(l);
+    letter_address(back, "new", 1);
+    assert_string_equal(back->argv.v[2], "new 1 2 4711 4712 Invoice 2026-17 für März");
+    letter_free(back);
+    letter_free(l);
+}
+
+static void
+without_template_or_json_the_fields_alone_change(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct hook_opts opts = {.sh = xstrdup("echo {attempt}")};
+    sample_init(&s);
+    struct letter *l = letter_write(&opts, &s.event);
+    letter_address(l, "retry", 2);
+    assert_string_equal(l->argv.v[2], "echo {attempt}");
+    assert_string_equal(fields_get(&l->fields, "ATTEMPT"), "2");
+    assert_null(l->json);
+    letter_free(l);
+    hook_opts_free(&opts);
+}
+
+static void
+an_action_runs_like_its_hook(void **state)
+{
+    (void)state;
+    struct letter *l = full_letter();
+    struct letter *run = letter_for_action(l, &l->on_failure.v[0], "signal", 139);
+    assert_int_equal(run->argv.n, 2);
+    assert_string_equal(run->argv.v[0], "bin/tell");
+    assert_string_equal(run->argv.v[1], "signal 139 1 Invoice 2026-17 für März");
+    assert_string_equal(run->program, "tell");
+    assert_string_equal(fields_get(&run->fields, "HOOK_RESULT"), "signal");
+    assert_string_equal(fields_get(&run->fields, "HOOK_STATUS"), "139");
+    assert_string_equal(fields_get(&l->fields, "HOOK_STATUS"), "");
+    assert_same_strings(&run->env, &l->env);
+    assert_same_strings(&run->path, &l->path);
+    assert_string_equal(run->json, l->json);
+    assert_string_equal(run->cwd, l->cwd);
+    assert_int_equal(run->stdin_kind, l->stdin_kind);
+    assert_int_equal(run->output, l->output);
+    assert_int_equal(run->umask, l->umask);
+    assert_true(run->timeout_ms == l->timeout_ms && run->kill_after_ms == l->kill_after_ms);
+    assert_int_equal(run->on_success.n + run->on_failure.n, 0);
+    struct letter *shell = letter_for_action(l, &l->on_failure.v[1], "ok", 0);
+    letter_free(l);
+    assert_string_equal(shell->argv.v[0], "/bin/sh");
+    assert_string_equal(shell->argv.v[2], "echo {hook_status}");
+    assert_string_equal(fields_get(&shell->fields, "HOOK_RESULT"), "ok");
+    assert_string_equal(fields_get(&shell->fields, "HOOK_STATUS"), "0");
+    letter_free(sent(run));
+    letter_free(sent(shell));
+    letter_free(run);
+    letter_free(shell);
+}
+
 int
 main(void)
 {
@@ -210,6 +589,15 @@ main(void)
         cmocka_unit_test(without_a_command_there_is_nothing_to_run),
         cmocka_unit_test(the_environment_is_cleaned_and_completed),
         cmocka_unit_test(a_retry_changes_the_attempt_only),
+        cmocka_unit_test(a_letter_comes_back_from_its_bytes),
+        cmocka_unit_test(the_barest_letters_come_back_too),
+        cmocka_unit_test(a_hundred_captures_come_back),
+        cmocka_unit_test(no_prefix_of_a_letter_is_a_letter),
+        cmocka_unit_test(a_letter_of_another_format_is_refused),
+        cmocka_unit_test(letters_that_cannot_be_are_refused),
+        cmocka_unit_test(another_attempt_changes_fields_argv_and_json),
+        cmocka_unit_test(without_template_or_json_the_fields_alone_change),
+        cmocka_unit_test(an_action_runs_like_its_hook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,68 @@ what_is_too_long_is_read_over(void **state)
     buf_free(&want);
 }
 
+/* The numbers of all parts of a SEARCH, in order; the parts are bounded. */
+static void
+collect_search(struct lex *l, struct span bytes, struct buf *out)
+{
+    while (bytes.n > 0) {
+        struct span chunk;
+        enum lex_event event = lex_next(l, &bytes, &chunk);
+        assert_true(event == LEX_MORE || event == LEX_RESPONSE);
+        if (event == LEX_MORE)
+            continue;
+        struct reply r;
+        reply_read(&r, lex_text(l));
+        assert_true(span_ieq(r.name, SPAN("SEARCH")));
+        assert_true(lex_text(l).n <= 2 * LEX_LINE_MAX);
+        for (struct span word = value_word(&r.words); word.n > 0; word = value_word(&r.words)) {
+            buf_addc(out, ' ');
+            buf_addspan(out, word);
+        }
+    }
+}
+
+static void
+a_search_of_any_length_comes_in_parts(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {1, 7, 4096, LEX_LINE_MAX, LEX_LINE_MAX + 9, 10 * 1000 * 1000};
+    struct buf numbers = {0};
+    for (unsigned uid = 1; uid < 2000000; uid += 9)
+        buf_addf(&numbers, " %u", uid);
+    struct buf line = {0};
+    buf_addf(&line, "* SEARCH%s\r\n* SEARCH 5\r\n", buf_str(&numbers));
+    buf_adds(&numbers, " 5");
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct lex l = {.literal_max = LIMIT};
+        struct buf out = {0};
+        for (size_t at = 0; at < line.n; at += pieces[i]) {
+            size_t n = line.n - at < pieces[i] ? line.n - at : pieces[i];
+            collect_search(&l, (struct span){line.p + at, n}, &out);
+            lex_rest(&l); /* inside the line that is no time to forget anything */
+        }
+        assert_string_equal(buf_str(&out), buf_str(&numbers));
+        assert_false(lex_inside(&l));
+        buf_free(&out);
+        lex_reset(&l);
+    }
+    buf_free(&line);
+    buf_free(&numbers);
+}
+
+static void
+a_search_that_holds_no_numbers_is_read_over(void **state)
+{
+    (void)state;
+    struct buf in = {0};
+    buf_adds(&in, "* SEARCH 1 ");
+    add_many(&in, '7', 3 * LEX_LINE_MAX);
+    buf_adds(&in, " 2\r\n* OK\r\n");
+    assert_told(in.p, in.n, in.n, "!* SEARCH!<* OK>");
+    assert_told(in.p, in.n, 1000, "!* SEARCH!<* OK>");
+    buf_free(&in);
+}
+
 static void
 memory_is_bounded_whatever_comes(void **state)
 {
@@ -353,6 +415,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(responses_end_where_they_end_in_every_split),
         cmocka_unit_test(what_is_too_long_is_read_over),
+        cmocka_unit_test(a_search_of_any_length_comes_in_parts),
+        cmocka_unit_test(a_search_that_holds_no_numbers_is_read_over),
         cmocka_unit_test(memory_is_bounded_whatever_comes),
         cmocka_unit_test(values_form_a_tree),
         cmocka_unit_test(depth_and_count_are_bounded),

@@ -19,23 +19,23 @@ opening_decides_where_to_go_on(void **state)
         uint32_t mark;
         struct mailbox_facts facts;
         enum mailbox_opening want;
-        uint32_t want_mark;
-        uint32_t want_uidvalidity;
     } table[] = {
-        {false, 0, 0, {.uidvalidity = 7, .uidnext = 11}, MAILBOX_FIRST, 10, 7},
-        {false, 0, 0, {.uidvalidity = 7, .uidnext = 1}, MAILBOX_FIRST, 0, 7},
-        {false, 0, 0, {.uidvalidity = 7}, MAILBOX_ASK, 0, 0},
-        {true, 7, 10, {.uidvalidity = 7, .uidnext = 11}, MAILBOX_SAME, 10, 7},
-        {true, 7, 10, {.uidvalidity = 7, .uidnext = 99}, MAILBOX_SAME, 10, 7},
-        {true, 7, 10, {.uidvalidity = 7}, MAILBOX_SAME, 10, 7},
-        {true, 7, 10, {.uidnext = 12}, MAILBOX_SAME, 10, 7},
-        {true, 7, 10, {.exists = 3}, MAILBOX_SAME, 10, 7},
-        {true, 7, 10, {.uidvalidity = 8, .uidnext = 11}, MAILBOX_NEW_EPOCH, 10, 8},
-        {true, 7, 10, {.uidvalidity = 8, .uidnext = 3}, MAILBOX_NEW_EPOCH, 2, 8},
-        {true, 7, 10, {.uidvalidity = 8}, MAILBOX_ASK, 10, 7},
-        {true, 7, 10, {.uidvalidity = 7, .uidnext = 10}, MAILBOX_NEW_EPOCH, 9, 7},
-        {true, 7, 10, {.uidnext = 1}, MAILBOX_NEW_EPOCH, 0, 7},
-        {true, 7, UINT32_MAX, {.uidvalidity = 7}, MAILBOX_SAME, UINT32_MAX, 7},
+        {false, 0, 0, {.uidvalidity = 7, .uidnext = 11}, MAILBOX_FIRST},
+        {false, 0, 0, {.uidvalidity = 7, .uidnext = 1}, MAILBOX_FIRST},
+        {false, 0, 0, {.uidvalidity = 7}, MAILBOX_FIRST},
+        {false, 0, 0, {.exists = 3}, MAILBOX_FIRST},
+        {true, 7, 10, {.uidvalidity = 7, .uidnext = 11}, MAILBOX_SAME},
+        {true, 7, 10, {.uidvalidity = 7, .uidnext = 99}, MAILBOX_SAME},
+        {true, 7, 10, {.uidvalidity = 7}, MAILBOX_SAME},
+        {true, 7, UINT32_MAX, {.uidvalidity = 7}, MAILBOX_SAME},
+        {true, 7, 10, {.uidvalidity = 8, .uidnext = 11}, MAILBOX_NEW_EPOCH},
+        {true, 7, 10, {.uidvalidity = 8, .uidnext = 3}, MAILBOX_NEW_EPOCH},
+        {true, 7, 10, {.uidvalidity = 8}, MAILBOX_NEW_EPOCH},
+        {true, 7, 10, {.uidvalidity = 7, .uidnext = 10}, MAILBOX_NEW_EPOCH},
+        {true, 7, 10, {.uidnext = 12}, MAILBOX_NEW_EPOCH},
+        {true, 7, 10, {.exists = 3}, MAILBOX_NEW_EPOCH},
+        {true, 0, 10, {.uidnext = 12}, MAILBOX_NEW_EPOCH},
+        {true, 0, 10, {.uidvalidity = 7, .uidnext = 12}, MAILBOX_NEW_EPOCH},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct mailbox m;
@@ -43,8 +43,9 @@ opening_decides_where_to_go_on(void **state)
         if (table[i].known)
             mailbox_baseline(&m, table[i].uidvalidity, table[i].mark);
         assert_int_equal(mailbox_open(&m, &table[i].facts), table[i].want);
-        assert_int_equal(m.mark, table[i].want_mark);
-        assert_int_equal(m.uidvalidity, table[i].want_uidvalidity);
+        assert_int_equal(m.known, table[i].known);
+        assert_int_equal(m.mark, table[i].mark);
+        assert_int_equal(m.uidvalidity, table[i].uidvalidity);
         mailbox_clear(&m);
         assert_false(m.known);
     }
@@ -86,15 +87,15 @@ taken_uids_stay_in_order_however_they_come(void **state)
         mailbox_take(&m, 500 + uid);
         assert_false(mailbox_is_new(&m, 500 + uid));
     }
-    assert_true(m.n_taken > 100);
-    for (size_t i = 0; i < m.n_taken; i++) {
-        assert_true(m.taken[i] > 1000);
-        assert_true(i == 0 || m.taken[i - 1] < m.taken[i]);
+    assert_true(m.taken.n > 100);
+    for (size_t i = 0; i < m.taken.n; i++) {
+        assert_true(m.taken.v[i] > 1000);
+        assert_true(i == 0 || m.taken.v[i - 1] < m.taken.v[i]);
     }
-    uint32_t highest = m.taken[m.n_taken - 1];
+    uint32_t highest = m.taken.v[m.taken.n - 1];
     mailbox_settle(&m);
     assert_int_equal(m.mark, highest);
-    assert_int_equal(m.n_taken, 0);
+    assert_int_equal(m.taken.n, 0);
     mailbox_clear(&m);
 }
 
@@ -107,13 +108,13 @@ a_new_epoch_forgets_what_was_taken(void **state)
     mailbox_baseline(&m, 7, 10);
     mailbox_take(&m, 11);
     mailbox_baseline(&m, 8, 5);
-    assert_int_equal(m.n_taken, 0);
+    assert_int_equal(m.taken.n, 0);
     assert_true(mailbox_is_new(&m, 11));
     mailbox_clear(&m);
 }
 
 static void
-check_missing(const struct mailbox *m, const char *expected)
+check_missing(struct mailbox *m, const char *expected)
 {
     struct buf set = {0};
     mailbox_missing(m, "*", &set);
@@ -162,6 +163,169 @@ a_request_has_so_many_ranges_at_most(void **state)
     mailbox_clear(&m);
 }
 
+static void
+what_is_wanted_is_new_until_taken_or_forgotten(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 5);
+    mailbox_want(&m, 6);
+    mailbox_want(&m, 0);
+    mailbox_want(&m, 11); /* anyway */
+    assert_int_equal(m.wanted.n, 2);
+    assert_true(mailbox_is_new(&m, 5));
+    assert_true(mailbox_is_wanted(&m, 5));
+    assert_false(mailbox_is_new(&m, 4));
+    assert_true(mailbox_is_new(&m, 11));
+    assert_false(mailbox_is_wanted(&m, 11));
+    mailbox_take(&m, 5);
+    assert_false(mailbox_is_new(&m, 5));
+    assert_int_equal(m.taken.n, 0);
+    mailbox_forget(&m, 6);
+    assert_false(mailbox_is_new(&m, 6));
+    assert_int_equal(m.wanted.n, 0);
+    assert_int_equal(m.mark, 10);
+    mailbox_clear(&m);
+}
+
+static void
+what_was_taken_and_got_lost_is_wanted_again(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_take(&m, 11);
+    mailbox_take(&m, 13);
+    mailbox_want(&m, 11);
+    assert_true(mailbox_is_new(&m, 11));
+    check_missing(&m, "11,12,14:*");
+    mailbox_settle(&m);
+    assert_int_equal(m.mark, 13);
+    assert_true(mailbox_is_new(&m, 11));
+    mailbox_take(&m, 11);
+    assert_false(mailbox_is_new(&m, 11));
+    mailbox_clear(&m);
+}
+
+static void
+a_baseline_wants_nothing(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 3);
+    check_missing(&m, "3,11:*");
+    mailbox_settle(&m);
+    mailbox_baseline(&m, 8, 10);
+    assert_int_equal(m.wanted.n + m.asked.n + m.absent.n, 0);
+    check_missing(&m, "11:*");
+    mailbox_clear(&m);
+}
+
+static void
+wanted_ones_are_asked_for_in_runs_before_the_rest(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    static const uint32_t uids[] = {9, 1, 2, 4, 3, 7, 10};
+    for (size_t i = 0; i < sizeof uids / sizeof *uids; i++)
+        mailbox_want(&m, uids[i]);
+    check_missing(&m, "1:4,7,9:10,11:*");
+    mailbox_take(&m, 3);
+    mailbox_take(&m, 12);
+    check_missing(&m, "1:2,4,7,9:10,11,13:*");
+    mailbox_clear(&m);
+}
+
+static void
+what_a_pass_asked_for_in_vain_is_absent(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 3);
+    mailbox_want(&m, 5);
+    assert_true(mailbox_wants_more(&m));
+    check_missing(&m, "3,5,11:*");
+    mailbox_take(&m, 3);
+    mailbox_want(&m, 4); /* while the pass is under way: it was not asked for */
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 1);
+    assert_int_equal(m.absent.v[0], 5);
+    assert_true(mailbox_wants_more(&m));
+    check_missing(&m, "4,11:*");
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 2);
+    assert_false(mailbox_wants_more(&m));
+    check_missing(&m, "4:5,11:*"); /* once more, from the beginning */
+    assert_int_equal(m.absent.n, 0);
+    mailbox_settle(&m);
+    mailbox_forget(&m, 4);
+    mailbox_forget(&m, 5);
+    assert_int_equal(m.wanted.n + m.asked.n + m.absent.n, 0);
+    check_missing(&m, "11:*");
+    mailbox_clear(&m);
+}
+
+static void
+a_pass_that_proves_nothing_makes_nothing_absent(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 3);
+    check_missing(&m, "3,11:*");
+    check_missing(&m, "3,11:*"); /* the first was cut off */
+    mailbox_unask(&m);
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 0);
+    assert_true(mailbox_is_wanted(&m, 3));
+    mailbox_clear(&m);
+}
+
+static unsigned
+ranges_of(struct mailbox *m)
+{
+    struct buf set = {0};
+    mailbox_missing(m, "*", &set);
+    unsigned ranges = 1;
+    for (const char *p = buf_str(&set); *p != '\0'; p++)
+        ranges += *p == ',';
+    assert_non_null(strstr(buf_str(&set), ",10001:*"));
+    buf_free(&set);
+    return ranges;
+}
+
+static void
+more_than_a_request_holds_takes_several(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10000);
+    for (uint32_t uid = 2; uid <= 10000; uid += 2)
+        mailbox_want(&m, uid);
+    unsigned passes = 0;
+    for (; mailbox_wants_more(&m); passes++) {
+        assert_true(ranges_of(&m) <= MAILBOX_RANGES);
+        while (m.asked.n > 1) /* the last of each is gone */
+            mailbox_take(&m, m.asked.v[0]);
+        mailbox_settle(&m);
+    }
+    assert_int_equal(passes, (5000 + MAILBOX_RANGES - 2) / (MAILBOX_RANGES - 1));
+    assert_int_equal(m.absent.n, passes);
+    assert_int_equal(m.wanted.n, passes);
+    mailbox_clear(&m);
+}
+
 int
 main(void)
 {
@@ -172,6 +336,13 @@ main(void)
         cmocka_unit_test(a_new_epoch_forgets_what_was_taken),
         cmocka_unit_test(what_was_taken_is_not_asked_for_again),
         cmocka_unit_test(a_request_has_so_many_ranges_at_most),
+        cmocka_unit_test(what_is_wanted_is_new_until_taken_or_forgotten),
+        cmocka_unit_test(what_was_taken_and_got_lost_is_wanted_again),
+        cmocka_unit_test(a_baseline_wants_nothing),
+        cmocka_unit_test(wanted_ones_are_asked_for_in_runs_before_the_rest),
+        cmocka_unit_test(what_a_pass_asked_for_in_vain_is_absent),
+        cmocka_unit_test(a_pass_that_proves_nothing_makes_nothing_absent),
+        cmocka_unit_test(more_than_a_request_holds_takes_several),
     };
     return cmocka_run_group_tests_name("imap_mailbox", tests, NULL, NULL);
 }

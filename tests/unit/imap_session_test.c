@@ -6,7 +6,9 @@
  *   S= text                   the same, but neighbours arrive together in one piece
  *   S- text                   the same without a line end
  *   L: secret                 the owner calls session_login()
- *   X: secured|check|logout   the owner calls that
+ *   X: secured|check|logout   the owner calls that; also hold, release
+ *   A: act UID text           … session_act(); see act(). Neighbours at one go
+ *   N: UID or UID:UID/step    … mailbox_want()
  *   T: +ms                    so much time passes, then session_tick()
  *   C: text                   the client must have sent this line
  *   W                         the C lines since the last input came in one write
@@ -14,6 +16,7 @@
  *   D: ms|renew|never         the deadline is so far away; renew: 80 to 100 % of renew_ms
  *   B: yes|no                 session_reply_due()
  *   M: mark                   the mailbox's mark
+ *   V: number                 how many are wanted
  *   Q: names                  the quirks learnt
  *
  * Each is played several times: with the server's bytes in one piece, byte by byte, and cut at
@@ -33,7 +36,7 @@
 
 #include <cmocka.h>
 
-enum { WHOLE, BYTES, RANDOM, MODES = RANDOM + 12 };
+enum { WHOLE, BYTES, RANDOM, MODES = RANDOM + 12, ACTS = 64 };
 
 struct player {
     unsigned mode;
@@ -55,6 +58,11 @@ struct player {
     unsigned writes;    /* since the last input */
     struct strv events;
     size_t next_event;
+    struct act acts[ACTS]; /* in the order they were given */
+    size_t n_acts;
+    bool acting;  /* they were not looked at since */
+    bool forgets; /* what is absent */
+    int64_t epoch_since;
 };
 
 static void __attribute__((format(printf, 2, 3), noreturn))
@@ -85,6 +93,8 @@ kind_name(enum err_kind kind)
         return "AGAIN";
     case ERR_MAILBOX:
         return "MAILBOX";
+    case ERR_INPUT:
+        return "INPUT";
     default:
         return "?";
     }
@@ -122,6 +132,29 @@ describe_opened(const struct session_event *e, struct buf *b)
         buf_addf(b, " exists=%" PRIu32, e->facts.exists);
 }
 
+static void
+describe_act(struct player *p, const char *word, const struct session_event *e, struct buf *b)
+{
+    ptrdiff_t number = (const struct act *)e->act - p->acts + 1;
+    assert_true(number >= 1 && (size_t)number <= p->n_acts);
+    buf_addf(b, "%s %d", word, (int)number);
+    if (e->gone)
+        buf_adds(b, " gone");
+    if (e->error != NULL)
+        buf_addf(b, " %s %s", kind_name(e->error->kind), e->error->text);
+}
+
+/* What the server has no longer; the owner may forget it. */
+static void
+describe_absent(struct player *p, struct buf *b)
+{
+    const struct uidset *absent = &p->mailbox.absent;
+    for (size_t i = 0; i < absent->n; i++)
+        buf_addf(b, "%s%" PRIu32, i == 0 ? " absent=" : ",", absent->v[i]);
+    while (p->forgets && absent->n > 0)
+        mailbox_forget(&p->mailbox, absent->v[0]);
+}
+
 /* What a real owner does with an event, and a line about it. */
 static void
 take_event(struct player *p, const struct session_event *e)
@@ -152,9 +185,16 @@ take_event(struct player *p, const struct session_event *e)
         break;
     case SESSION_CHECKED:
         buf_addf(&b, "checked %u", e->count);
+        describe_absent(p, &b);
         break;
     case SESSION_IDLE:
         buf_adds(&b, "idle");
+        break;
+    case SESSION_COPIED:
+        describe_act(p, "copied", e, &b);
+        break;
+    case SESSION_ACTED:
+        describe_act(p, "acted", e, &b);
         break;
     case SESSION_NOTE:
         buf_addf(&b, "note %s", e->note);
@@ -302,9 +342,81 @@ call(struct player *p, const char *what)
         session_check(p->session, p->now);
     else if (strcmp(what, "logout") == 0)
         session_logout(p->session, p->now);
+    else if (strcmp(what, "hold") == 0)
+        session_hold(p->session, true, p->now);
+    else if (strcmp(what, "release") == 0)
+        session_hold(p->session, false, p->now);
     else
         fail_at(p, "no such call");
     pump(p);
+}
+
+/* "flag 11 \\Seen", "move 7/11 Archive/2026", "remove 11": a move that was copied already */
+static void
+act(struct player *p, const char *text)
+{
+    static const struct {
+        const char *word;
+        enum act_kind kind;
+        bool copied;
+    } table[] = {
+        {"flag", ACT_FLAG, false},
+        {"unflag", ACT_UNFLAG, false},
+        {"copy", ACT_COPY, false},
+        {"move", ACT_MOVE, false},
+        {"remove", ACT_MOVE, true},
+        {"delete", ACT_DELETE, false},
+    };
+    char word[16] = "";
+    char argument[200] = "";
+    struct act a = {.uidvalidity = p->mailbox.uidvalidity};
+    if (sscanf(text, "%15s %" SCNu32 "/%" SCNu32, word, &a.uidvalidity, &a.uid) == 3)
+        sscanf(text, "%*s %*s %199[^\n]", argument);
+    else if (sscanf(text, "%15s %" SCNu32 " %199[^\n]", word, &a.uid, argument) >= 2)
+        a.uidvalidity = p->mailbox.uidvalidity;
+    else
+        fail_at(p, "no such act");
+    size_t i = 0;
+    while (i < sizeof table / sizeof *table && strcmp(word, table[i].word) != 0)
+        i++;
+    assert_true(i < sizeof table / sizeof *table && p->n_acts < ACTS);
+    a.kind = table[i].kind;
+    a.copied = table[i].copied;
+    strv_add(&p->strings, argument);
+    a.text = p->strings.v[p->strings.n - 1];
+    p->acts[p->n_acts] = a;
+    session_act(p->session, &p->acts[p->n_acts++], p->now);
+}
+
+/* Those on neighbouring lines are given before the owner looks for events or output. */
+static void
+acts(struct player *p, const char *text)
+{
+    if (!p->acting)
+        expect_nothing_more(p);
+    p->acting = true;
+    act(p, text);
+}
+
+static void
+want(struct player *p, const char *text)
+{
+    expect_nothing_more(p);
+    uint32_t first = 0;
+    uint32_t last = 0;
+    uint32_t step = 1;
+    if (sscanf(text, "%" SCNu32 ":%" SCNu32 "/%" SCNu32, &first, &last, &step) == 1)
+        last = first;
+    for (uint32_t uid = first; uid <= last; uid += step)
+        mailbox_want(&p->mailbox, uid);
+}
+
+static void
+wanted(struct player *p, const char *text)
+{
+    feed(p);
+    if (p->mailbox.wanted.n != strtoul(text, NULL, 10))
+        fail_at(p, "wanted: %zu", p->mailbox.wanted.n);
 }
 
 static void
@@ -365,6 +477,15 @@ quirks(struct player *p, const char *text)
 }
 
 static void
+first(struct player *p, const char *what)
+{
+    p->opts.first = strcmp(what, "all") == 0      ? SESSION_FIRST_ALL
+                    : strcmp(what, "unseen") == 0 ? SESSION_FIRST_UNSEEN
+                                                  : SESSION_FIRST_SINCE;
+    p->opts.first_since = strtoll(what, NULL, 10);
+}
+
+static void
 option(struct player *p, const char *text)
 {
     char key[32] = "";
@@ -392,6 +513,14 @@ option(struct player *p, const char *text)
         p->opts.random = strtoull(value, NULL, 10);
     else if (strcmp(key, "refuse") == 0)
         p->refused = (uint32_t)strtoul(value, NULL, 10);
+    else if (strcmp(key, "writable") == 0)
+        p->opts.writable = true;
+    else if (strcmp(key, "forgets") == 0)
+        p->forgets = true;
+    else if (strcmp(key, "first") == 0)
+        first(p, value);
+    else if (strcmp(key, "epoch-since") == 0)
+        p->epoch_since = strtoll(value, NULL, 10);
     else if (strcmp(key, "known") == 0)
         p->mailbox.known =
             sscanf(value, "%" SCNu32 " %" SCNu32, &p->mailbox.uidvalidity, &p->mailbox.mark) == 2;
@@ -439,7 +568,20 @@ play_line(struct player *p, const char *line)
         return;
     }
     begin(p);
+    if (p->acting && line[0] != 'A') {
+        p->acting = false;
+        pump(p);
+    }
     switch (line[0]) {
+    case 'A':
+        acts(p, text);
+        break;
+    case 'N':
+        want(p, text);
+        break;
+    case 'V':
+        wanted(p, text);
+        break;
     case 'S':
         server(p, text, line[1]);
         break;
@@ -518,6 +660,7 @@ play(const char *path, unsigned mode)
         .now = 1000000,
     };
     mailbox_init(&p.mailbox);
+    p.opts.epoch_since = &p.epoch_since;
     play_file(&p, path);
     expect_nothing_more(&p);
     session_free(p.session);

@@ -1,185 +1,6 @@
-/* job/journal: what is found again after a close, a crash, a full disk or damage, and what a commit
- * may not cost. */
-#include "base/buf.h"
-#include "base/mem.h"
-#include "job/journal.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
-
-#include <cmocka.h>
-
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-/* --- flushes, counted: the dynamic linker gives SQLite these instead of the C library's --- */
-
-static unsigned flushes;
-
-#ifdef __linux__
-int
-fsync(int fd)
-{
-    flushes++;
-    return (int)syscall(SYS_fsync, fd);
-}
-
-int
-fdatasync(int fd)
-{
-    flushes++;
-    return (int)syscall(SYS_fdatasync, fd);
-}
-#endif
-
-/* --- a folder, and the journal in it --- */
-
-struct place {
-    char folder[40];
-    char file[64];
-    char log[64];
-    struct journal *j;
-};
-
-static void
-place_reopen(struct place *p)
-{
-    struct err e = {0};
-    journal_close(p->j);
-    p->j = journal_open(p->folder, &e);
-    assert_string_equal(e.text, "");
-    assert_non_null(p->j);
-}
-
-static void
-place_open(struct place *p)
-{
-    *p = (struct place){.folder = "/tmp/mailcall-journal.XXXXXX"};
-    assert_non_null(mkdtemp(p->folder));
-    snprintf(p->file, sizeof p->file, "%s/journal.sqlite", p->folder);
-    snprintf(p->log, sizeof p->log, "%s/journal.sqlite-wal", p->folder);
-    place_reopen(p);
-}
-
-static void
-place_close(struct place *p)
-{
-    static const char *const names[] = {"lock", "journal.sqlite", "journal.sqlite-wal"};
-    journal_close(p->j);
-    for (size_t i = 0; i < COUNT(names); i++) {
-        char *path = xasprintf("%s/%s", p->folder, names[i]);
-        unlink(path);
-        free(path);
-    }
-    assert_int_equal(rmdir(p->folder), 0); /* nothing else was made */
-}
-
-static void
-baseline(struct place *p, const char *mailbox, uint32_t uidvalidity, uint32_t mark)
-{
-    struct err e = {0};
-    int rc = journal_baseline(p->j, "work", mailbox, uidvalidity, mark, &e);
-    assert_string_equal(e.text, "");
-    assert_int_equal(rc, 0);
-}
-
-static void
-commit(struct place *p)
-{
-    struct err e = {0};
-    int rc = journal_commit(p->j, &e);
-    assert_string_equal(e.text, "");
-    assert_int_equal(rc, 0);
-}
-
-/* What is known of a mailbox, as "UIDVALIDITY:mark+taken+taken". */
-static void
-assert_cursor_of(struct place *p, const char *account, const char *mailbox, const char *want)
-{
-    struct cursor c;
-    struct err e = {0};
-    struct buf text = {0};
-    int rc = journal_load(p->j, account, mailbox, &c, &e);
-    assert_string_equal(e.text, "");
-    assert_int_equal(rc, 0);
-    if (c.known)
-        buf_addf(&text, "%u:%u", c.uidvalidity, c.mark);
-    for (size_t i = 0; i < c.n_taken; i++)
-        buf_addf(&text, "+%u", c.taken[i]);
-    assert_string_equal(buf_str(&text), want);
-    cursor_free(&c);
-    buf_free(&text);
-}
-
-static void
-assert_cursor(struct place *p, const char *want)
-{
-    assert_cursor_of(p, "work", "INBOX", want);
-}
-
-/* Waiting, committed, and read again by another journal: always the same. */
-static void
-assert_recorded(struct place *p, const char *want)
-{
-    assert_cursor(p, want);
-    commit(p);
-    assert_cursor(p, want);
-    place_reopen(p);
-    assert_cursor(p, want);
-}
-
-static void
-read_file(const char *path, struct buf *out)
-{
-    int fd = open(path, O_RDONLY);
-    assert_true(fd >= 0);
-    for (ssize_t n = 1; n > 0; out->n += (size_t)n) {
-        n = read(fd, buf_room(out, 65536), 65536);
-        assert_true(n >= 0);
-    }
-    buf_end(out);
-    close(fd);
-}
-
-static off_t
-size_of(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 ? st.st_size : -1;
-}
-
-static unsigned
-mode_of(const char *path)
-{
-    struct stat st;
-    assert_int_equal(lstat(path, &st), 0);
-    return st.st_mode & 07777;
-}
-
-static void
-run_sql(const char *path, const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
+/* job/journal: what is found again of a mailbox after a close, a crash, a full disk or damage, and
+ * what a commit may not cost. */
+#include "journal_place.h"
 
 /* No row but those of the marks: UIDs at or below them are not kept for ever. */
 static void
@@ -189,7 +10,7 @@ assert_no_uid_is_left(struct place *p)
     p->j = NULL;
     /* a uniqueness that holds only for a table without rows */
     run_sql(p->file, "CREATE TEMP TABLE one (x UNIQUE); INSERT INTO one VALUES (1);"
-                     "INSERT INTO one SELECT 1 FROM taken");
+                     "INSERT INTO one SELECT 1 FROM taken UNION ALL SELECT 1 FROM wanted");
     place_reopen(p);
 }
 
@@ -313,8 +134,10 @@ names_are_told_apart(void **state)
     struct err e = {0};
     char want[32];
     place_open(&p);
-    for (uint32_t i = 0; i < COUNT(names); i++)
-        assert_int_equal(journal_baseline(p.j, names[i][0], names[i][1], i + 1, 10, &e), 0);
+    for (uint32_t i = 0; i < COUNT(names); i++) {
+        struct cursor c = {.uidvalidity = i + 1, .mark = 10};
+        assert_int_equal(journal_baseline(p.j, names[i][0], names[i][1], &c, &e), 0);
+    }
     for (uint32_t i = 0; i < COUNT(names); i++)
         journal_take(p.j, names[i][0], names[i][1], 20 + i);
     commit(&p);
@@ -359,6 +182,385 @@ closing_commits_nothing(void **state)
     assert_cursor(&p, "7:101");
     place_reopen(&p);
     assert_cursor(&p, "7:100");
+    place_close(&p);
+}
+
+/* --- what is wanted, and what a baseline says besides --- */
+
+static void
+begin_wanting(struct place *p, uint32_t uidvalidity, uint32_t mark)
+{
+    static uint32_t wanted[] = {3, 50, 90, 100};
+    struct err e = {0};
+    const struct cursor c = {.uidvalidity = uidvalidity,
+        .mark = mark,
+        .wanted = wanted,
+        .n_wanted = COUNT(wanted),
+        .begun = 1000,
+        .floor = 2000,
+        .latest = 3000};
+    assert_int_equal(journal_baseline(p->j, "work", "INBOX", &c, &e), 0);
+}
+
+static void
+what_is_wanted_is_wanted_until_it_is_taken(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    begin_wanting(&p, 7, 100);
+    assert_recorded(&p, "7:100-3-50-90-100");
+    journal_take(p.j, "work", "INBOX", 50);
+    journal_take(p.j, "work", "INBOX", 51);
+    assert_recorded(&p, "7:100-3-90-100");
+    journal_settle(p.j, "work", "INBOX", 200);
+    journal_take(p.j, "work", "INBOX", 90); /* below the mark that waits */
+    journal_take(p.j, "work", "INBOX", 300);
+    assert_recorded(&p, "7:200+300-3-100");
+    journal_take(p.j, "work", "INBOX", 100);
+    journal_settle(p.j, "work", "INBOX", 300);
+    assert_recorded(&p, "7:300-3");
+    journal_take(p.j, "work", "INBOX", 3);
+    assert_recorded(&p, "7:300");
+    assert_no_uid_is_left(&p);
+    place_close(&p);
+}
+
+static void
+a_baseline_replaces_what_is_wanted(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    begin_wanting(&p, 7, 100);
+    journal_take(p.j, "work", "INBOX", 3);
+    begin_wanting(&p, 8, 60);
+    assert_recorded(&p, "8:60-3-50-90-100");
+    baseline(&p, "INBOX", 9, 4);
+    assert_recorded(&p, "9:4");
+    place_close(&p);
+}
+
+static void
+assert_dates(struct place *p, int64_t begun, int64_t least, int64_t latest)
+{
+    struct cursor c;
+    struct err e = {0};
+    for (int turn = 0; turn < 3; turn++) {
+        assert_int_equal(journal_load(p->j, "work", "INBOX", &c, &e), 0);
+        assert_true(c.begun == begun);
+        assert_true(c.floor == least);
+        assert_true(c.latest == latest);
+        cursor_free(&c);
+        if (turn == 1)
+            place_reopen(p);
+        commit(p);
+    }
+}
+
+static struct sighting
+sighting(unsigned n, int64_t received)
+{
+    struct sighting s = {
+        {(unsigned char)(n * 151), (unsigned char)(n >> 8), 0}, .received = received};
+    memcpy(s.identity + 8, &n, sizeof n);
+    return s;
+}
+
+static void
+see(struct place *p, const char *mailbox, unsigned n, int64_t received)
+{
+    struct sighting s = sighting(n, received);
+    journal_see(p->j, "work", mailbox, &s);
+}
+
+static bool
+is_old(struct place *p, const char *mailbox, unsigned n)
+{
+    struct sighting s = sighting(n, 0);
+    struct err e = {0};
+    int rc = journal_has_seen(p->j, "work", mailbox, &s, &e);
+    assert_string_equal(e.text, "");
+    assert_in_range(rc, 0, 1);
+    return rc == 1;
+}
+
+/* Whether it would be known, were the mailbox renumbered now. */
+static bool
+has_seen(struct place *p, const char *mailbox, unsigned n)
+{
+    struct cursor c;
+    struct err e;
+    assert_int_equal(journal_load(p->j, "work", mailbox, &c, &e), 0);
+    if (c.known)
+        assert_int_equal(journal_baseline(p->j, "work", mailbox, &c, &e), 0);
+    cursor_free(&c);
+    return is_old(p, mailbox, n);
+}
+
+static void
+dates_are_kept_and_the_latest_follows_what_is_seen(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    begin_wanting(&p, 7, 100);
+    assert_dates(&p, 1000, 2000, 3000);
+    see(&p, "INBOX", 1, 2500);
+    assert_dates(&p, 1000, 2000, 3000);
+    baseline(&p, "INBOX", 8, 1);
+    assert_dates(&p, 0, 0, 3000);
+    begin_wanting(&p, 9, 100);
+    see(&p, "INBOX", 2, 3500);
+    see(&p, "INBOX", 3, 3400);
+    see(&p, "Lists", 4, 9000);
+    assert_dates(&p, 1000, 2000, 3500);
+    baseline(&p, "INBOX", 8, 1);
+    assert_dates(&p, 0, 0, 3500);
+    place_close(&p);
+}
+
+static void
+a_waiting_baseline_knows_the_latest(void **state)
+{
+    (void)state;
+    struct place p;
+    struct err e = {0};
+    place_open(&p);
+    begin_wanting(&p, 7, 100);
+    see(&p, "INBOX", 1, 3500);
+    commit(&p);
+    limit_files((rlim_t)size_of(p.log));
+    const struct cursor c = {.uidvalidity = 8, .mark = 3, .latest = 40};
+    assert_int_equal(journal_baseline(p.j, "work", "INBOX", &c, &e), -1);
+    assert_cursor(&p, "8:3");
+    limit_files(RLIM_INFINITY);
+    assert_dates(&p, 0, 0, 3500);
+    place_close(&p);
+}
+
+static void
+what_was_seen_is_known_again(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 0);
+    baseline(&p, "Lists", 7, 0);
+    for (unsigned n = 0; n < 600; n += 2)
+        see(&p, "INBOX", n * 7 % 600, n);
+    for (int turn = 0; turn < 3; turn++) {
+        for (unsigned n = 0; n < 600; n++)
+            assert_int_equal(has_seen(&p, "INBOX", n), n % 2 == 0);
+        assert_false(has_seen(&p, "Lists", 0));
+        commit(&p);
+        if (turn == 1)
+            baseline(&p, "INBOX", 8, 1); /* another epoch, the same messages */
+    }
+    place_reopen(&p);
+    assert_true(has_seen(&p, "INBOX", 44));
+    place_close(&p);
+}
+
+/* Two alike in one epoch are two messages; one that comes again in another is the old one. */
+static void
+seen_means_before_the_last_baseline(void **state)
+{
+    (void)state;
+    for (int committed = 0; committed < 2; committed++) {
+        struct place p;
+        place_open(&p);
+        baseline(&p, "INBOX", 7, 0);
+        see(&p, "INBOX", 5, 10);
+        if (committed)
+            commit(&p);
+        assert_false(is_old(&p, "INBOX", 5));
+        baseline(&p, "INBOX", 7, 0);
+        see(&p, "INBOX", 6, 11);
+        see(&p, "INBOX", 5, 11);
+        for (int reopened = 0; reopened < 2; reopened++) {
+            assert_true(is_old(&p, "INBOX", 5));
+            assert_false(is_old(&p, "INBOX", 6));
+            commit(&p);
+            place_reopen(&p);
+        }
+        place_close(&p);
+    }
+}
+
+static void
+nothing_is_seen_in_a_mailbox_without_a_baseline(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    see(&p, "INBOX", 1, 100);
+    assert_false(has_seen(&p, "INBOX", 1));
+    commit(&p);
+    assert_false(has_seen(&p, "INBOX", 1));
+    see(&p, "INBOX", 2, 100);
+    baseline(&p, "INBOX", 7, 0);
+    assert_true(has_seen(&p, "INBOX", 2));
+    assert_false(has_seen(&p, "INBOX", 1));
+    place_close(&p);
+}
+
+static void
+what_was_seen_long_ago_is_forgotten_when_tidying(void **state)
+{
+    (void)state;
+    enum { DAY = 86400, OLD = 2500, NEW = 300 };
+    struct place p;
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 0);
+    baseline(&p, "Lists", 7, 0);
+    for (unsigned n = 0; n < OLD; n++)
+        see(&p, "INBOX", n, 100 * DAY + n / 1500);
+    see(&p, "Lists", 1, 100 * DAY); /* nothing newer there */
+    see(&p, "INBOX", 1, 108 * DAY); /* seen again */
+    commit(&p);
+    journal_tidy(p.j, false);
+    assert_true(has_seen(&p, "INBOX", 0));
+    for (unsigned n = 0; n < NEW; n++)
+        see(&p, "INBOX", OLD + n, 108 * DAY + 2);
+    commit(&p);
+    for (int turn = 0; turn < 4; turn++) /* bounded each */
+        journal_tidy(p.j, false);
+    for (unsigned n = 0; n < OLD + NEW; n++)
+        assert_int_equal(has_seen(&p, "INBOX", n), n == 1 || n >= OLD);
+    assert_true(has_seen(&p, "Lists", 1));
+    place_close(&p);
+}
+
+static void
+tidying_purges_after_every_start(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 0);
+    journal_tidy(p.j, false);
+    see(&p, "INBOX", 1, 100);
+    see(&p, "INBOX", 2, 101 + SEEN_DAYS * 86400);
+    commit(&p);
+    journal_tidy(p.j, false);
+    assert_true(has_seen(&p, "INBOX", 1));
+    place_reopen(&p);
+    journal_tidy(p.j, false);
+    assert_false(has_seen(&p, "INBOX", 1));
+    assert_true(has_seen(&p, "INBOX", 2));
+    place_close(&p);
+}
+
+static void
+any_date_is_kept(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 0);
+    see(&p, "INBOX", 1, INT64_MIN);
+    see(&p, "INBOX", 2, INT64_MAX);
+    see(&p, "INBOX", 3, 0);
+    assert_dates(&p, 0, 0, INT64_MAX);
+    journal_tidy(p.j, false);
+    assert_false(has_seen(&p, "INBOX", 1));
+    assert_true(has_seen(&p, "INBOX", 2));
+    place_close(&p);
+}
+
+/* --- deaths --- */
+
+static void
+assert_died(struct place *p, const char *mailbox, uint32_t uid, int want)
+{
+    struct err e = {0};
+    int times = journal_died(p->j, "work", mailbox, 7, uid, &e);
+    assert_string_equal(e.text, "");
+    assert_int_equal(times, want);
+}
+
+static void
+deaths_are_counted_over_lives(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 10);
+    for (int times = 1; times < 4; times++) {
+        assert_died(&p, "INBOX", 12, times);
+        assert_died(&p, "Lists", 12, times); /* without a baseline */
+        place_reopen(&p);
+    }
+    assert_died(&p, "INBOX", 13, 1);
+    struct err e = {0};
+    assert_int_equal(journal_died(p.j, "work", "INBOX", 8, 12, &e), 1);
+    place_close(&p);
+}
+
+static void
+deaths_are_forgotten_with_their_message(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open(&p);
+    begin_wanting(&p, 7, 10);
+    for (uint32_t uid = 50; uid < 54; uid++)
+        assert_died(&p, "INBOX", uid, 1);
+    place_reopen(&p);
+    journal_settle(p.j, "work", "INBOX", 52); /* 50 is wanted still */
+    commit(&p);
+    assert_died(&p, "INBOX", 50, 2);
+    assert_died(&p, "INBOX", 52, 1);
+    assert_died(&p, "INBOX", 53, 2);
+    journal_take(p.j, "work", "INBOX", 50);
+    journal_take(p.j, "work", "INBOX", 53);
+    commit(&p);
+    assert_died(&p, "INBOX", 50, 1);
+    assert_died(&p, "INBOX", 53, 1);
+    baseline(&p, "INBOX", 7, 1);
+    assert_died(&p, "INBOX", 53, 1);
+    place_close(&p);
+}
+
+static void
+a_death_waits_for_the_disk(void **state)
+{
+    (void)state;
+    struct place p;
+    struct err e = {0};
+    place_open(&p);
+    baseline(&p, "INBOX", 7, 10);
+    journal_take(p.j, "work", "INBOX", 11);
+    limit_files((rlim_t)size_of(p.log));
+    for (uint32_t uid = 12; uid < 14; uid++)
+        for (int times = 0; times < 2; times++)
+            assert_int_equal(journal_died(p.j, "work", "INBOX", 7, uid, &e), -1);
+    assert_int_equal(e.kind, ERR_IO);
+    journal_take(p.j, "work", "INBOX", 12);
+    limit_files(RLIM_INFINITY);
+    assert_died(&p, "INBOX", 13, 3);
+    assert_died(&p, "INBOX", 12, 1);
+    assert_recorded(&p, "7:10+11+12");
+    place_close(&p);
+}
+
+static void
+a_death_that_waits_is_forgotten_with_its_message(void **state)
+{
+    (void)state;
+    static uint32_t wanted[] = {50};
+    const struct cursor c = {.uidvalidity = 7, .mark = 100, .wanted = wanted, .n_wanted = 1};
+    struct place p;
+    struct err e = {0};
+    place_open(&p);
+    limit_files((rlim_t)size_of(p.log));
+    assert_int_equal(journal_baseline(p.j, "work", "INBOX", &c, &e), -1);
+    assert_int_equal(journal_died(p.j, "work", "INBOX", 7, 50, &e), -1);
+    journal_take(p.j, "work", "INBOX", 50);
+    limit_files(RLIM_INFINITY);
+    assert_recorded(&p, "7:100");
+    assert_died(&p, "INBOX", 50, 1);
     place_close(&p);
 }
 
@@ -411,7 +613,7 @@ tidying_shortens_a_grown_log(void **state)
         journal_settle(p.j, "work", "INBOX", uid);
         commit(&p);
     }
-    journal_tidy(p.j);
+    journal_tidy(p.j, false);
     assert_in_range(size_of(p.log), 1, 64 * 1024);
     flushes = 0;
     journal_settle(p.j, "work", "INBOX", uid);
@@ -477,38 +679,6 @@ a_restored_file_that_others_can_read_is_closed_to_them(void **state)
 }
 
 /* --- other processes --- */
-
-struct child {
-    pid_t pid;
-    int from; /* what it says */
-};
-
-static struct child
-start(void (*body)(struct place *p, int to), struct place *p)
-{
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    struct child c = {fork(), ends[0]};
-    assert_true(c.pid >= 0);
-    if (c.pid == 0) {
-        alarm(60); /* a failed test leaves nobody behind */
-        close(ends[0]);
-        body(p, ends[1]);
-        _exit(1);
-    }
-    close(ends[1]);
-    return c;
-}
-
-static void
-kill_hard(struct child *c)
-{
-    int status;
-    assert_int_equal(kill(c->pid, SIGKILL), 0);
-    assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
-    assert_true(WIFSIGNALED(status));
-    close(c->from);
-}
 
 /* Opens the journal, does a little, says so, and stays. */
 static void
@@ -595,25 +765,8 @@ play_rounds(struct place *p, int to)
         if (write(to, &r, sizeof r) != sizeof r || journal_commit(j, &e) < 0 ||
             write(to, &r, sizeof r) != sizeof r)
             return;
-        journal_tidy(j);
+        journal_tidy(j, false);
     }
-}
-
-/* Kills it once it has said `words`, and counts on to its last one. Returns the rounds announced
- * and finished. */
-static void
-kill_after(struct child *c, unsigned words, uint32_t *announced, uint32_t *finished)
-{
-    uint32_t r;
-    for (unsigned n = 0; read(c->from, &r, sizeof r) == sizeof r;) {
-        if (*announced == r)
-            *finished = r;
-        *announced = r;
-        if (++n == words)
-            assert_int_equal(kill(c->pid, SIGKILL), 0);
-    }
-    assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
-    close(c->from);
 }
 
 static void
@@ -665,39 +818,6 @@ place_fill(struct place *p)
     commit(p);
     journal_close(p->j);
     p->j = NULL;
-}
-
-/* Refuses, twice, and changes no byte of the file and its log. */
-static void
-assert_refused(struct place *p, const char *why)
-{
-    struct buf file = {0}, log = {0};
-    read_file(p->file, &file);
-    if (size_of(p->log) > 0)
-        read_file(p->log, &log);
-    for (int turn = 0; turn < 2; turn++) {
-        struct err e = {0};
-        struct buf now = {0};
-        assert_null(journal_open(p->folder, &e));
-        assert_int_equal(e.kind, ERR_CONFIG);
-        assert_memory_equal(e.text, p->file, strlen(p->file));
-        assert_non_null(strstr(e.text, why));
-        assert_non_null(strstr(e.text, "to start at now"));
-        assert_null(strchr(e.text, '\n'));
-        read_file(p->file, &now);
-        assert_int_equal(now.n, file.n);
-        if (file.n > 0)
-            assert_memory_equal(now.p, file.p, file.n);
-        buf_clear(&now);
-        if (log.n > 0) {
-            read_file(p->log, &now);
-            assert_int_equal(now.n, log.n);
-            assert_memory_equal(now.p, log.p, log.n);
-        }
-        buf_free(&now);
-    }
-    buf_free(&file);
-    buf_free(&log);
 }
 
 static void
@@ -783,7 +903,7 @@ static const struct {
     const char *sql;
     const char *why;
 } strangers[] = {
-    {"PRAGMA user_version = 2", ": written by a later version (format 2, this one knows 1)"},
+    {"PRAGMA user_version = 3", ": written by a later version (format 3, this one knows 2)"},
     {"PRAGMA user_version = 0", ": not a journal of mailcall"},
     {"PRAGMA user_version = -1", ": not a journal of mailcall"},
     {"PRAGMA application_id = 0", ": not a journal of mailcall"},
@@ -823,26 +943,126 @@ a_file_another_program_works_on_is_refused(void **state)
     place_close(&p);
 }
 
+/* --- files of earlier versions --- */
+
+/* The first format, as it was written then: two mailboxes, and two UIDs taken in one. */
+static const char first_format[] =
+    "PRAGMA journal_mode = WAL;"
+    "BEGIN;"
+    "CREATE TABLE mailbox ("
+    " id INTEGER PRIMARY KEY,"
+    " account TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " uidvalidity INTEGER NOT NULL CHECK (uidvalidity BETWEEN 0 AND 4294967295),"
+    " mark INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 4294967295),"
+    " UNIQUE (account, name)"
+    ") STRICT;"
+    "CREATE TABLE taken ("
+    " mailbox INTEGER NOT NULL REFERENCES mailbox ON DELETE CASCADE,"
+    " uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),"
+    " PRIMARY KEY (mailbox, uid)"
+    ") STRICT, WITHOUT ROWID;"
+    "PRAGMA application_id = 0x4d63616c;"
+    "PRAGMA user_version = 1;"
+    "INSERT INTO mailbox (account, name, uidvalidity, mark) VALUES ('work', 'INBOX', 7, 100);"
+    "INSERT INTO mailbox (account, name, uidvalidity, mark) VALUES ('work', 'Lists', 9, 0);"
+    "INSERT INTO taken (mailbox, uid) VALUES (1, 103), (1, 105);"
+    "COMMIT";
+
+static void
+place_open_first_format(struct place *p)
+{
+    place_open(p);
+    journal_close(p->j);
+    p->j = NULL;
+    unlink(p->file);
+    run_sql(p->file, first_format);
+}
+
+static void
+assert_brought_up(struct place *p)
+{
+    place_reopen(p);
+    assert_cursor(p, "7:100+103+105");
+    assert_cursor_of(p, "work", "Lists", "9:0");
+    assert_dates(p, 0, 0, 0);
+    see(p, "INBOX", 1, 100);
+    assert_died(p, "INBOX", 104, 1);
+    struct record r = {.event = "a", .stage = STAGE_DEAD};
+    assert_true(journal_add(p->j, &r) == 1);
+    journal_settle(p->j, "work", "INBOX", 104);
+    assert_recorded(p, "7:104+105");
+    assert_int_equal(journal_dead(p->j), 1);
+    assert_true(has_seen(p, "INBOX", 1));
+}
+
+static void
+a_file_of_the_first_format_is_brought_up(void **state)
+{
+    (void)state;
+    struct place p;
+    place_open_first_format(&p);
+    assert_brought_up(&p);
+    place_close(&p);
+}
+
+static void
+a_migration_that_fails_at_any_write_can_be_repeated(void **state)
+{
+    (void)state;
+#ifdef __linux__
+    long after = 0;
+    for (bool failed = true; failed; after++) {
+        struct place p;
+        struct err e = {0};
+        place_open_first_format(&p);
+        set_fault(after, ENOSPC);
+        struct journal *j = journal_open(p.folder, &e);
+        failed = fault.after == 0;
+        journal_close(j);
+        set_fault(-1, 0);
+        assert_brought_up(&p);
+        place_close(&p);
+    }
+    assert_true(after > 10);
+#else
+    skip();
+#endif
+}
+
+static void
+migrate_only(struct place *p, int to)
+{
+    struct err e;
+    (void)to;
+    journal_close(journal_open(p->folder, &e));
+}
+
+static void
+a_migration_that_is_killed_at_any_write_can_be_repeated(void **state)
+{
+    (void)state;
+#ifdef __linux__
+    int status = SIGKILL;
+    long after = 0;
+    for (; WIFSIGNALED(status); after++) {
+        struct place p;
+        place_open_first_format(&p);
+        set_fault(after, 0);
+        struct child c = start(migrate_only, &p);
+        set_fault(-1, 0);
+        assert_int_equal(waitpid(c.pid, &status, 0), c.pid);
+        close(c.from);
+        assert_brought_up(&p);
+        place_close(&p);
+    }
+    assert_true(after > 10);
+#else
+    skip();
+#endif
+}
+
 /* --- file systems that refuse --- */
-
-/* No file grows beyond this any more. */
-static void
-limit_files(rlim_t size)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static void
-assert_commit_fails(struct place *p)
-{
-    struct err e = {0};
-    assert_int_equal(journal_commit(p->j, &e), -1);
-    assert_int_equal(e.kind, ERR_IO);
-    assert_memory_equal(e.text, p->file, strlen(p->file));
-}
 
 static void
 a_failed_commit_loses_nothing(void **state)
@@ -896,7 +1116,8 @@ a_failed_baseline_waits_and_is_flushed_later(void **state)
     journal_take(p.j, "work", "INBOX", 105);
     commit(&p);
     limit_files((rlim_t)size_of(p.log));
-    assert_int_equal(journal_baseline(p.j, "work", "INBOX", 8, 3, &e), -1);
+    struct cursor c = {.uidvalidity = 8, .mark = 3};
+    assert_int_equal(journal_baseline(p.j, "work", "INBOX", &c, &e), -1);
     assert_int_equal(e.kind, ERR_IO);
     assert_cursor(&p, "8:3");
     journal_take(p.j, "work", "INBOX", 5);
@@ -928,7 +1149,7 @@ a_full_disk_while_tidying_loses_nothing(void **state)
         commit(&p);
     }
     limit_files(4096);
-    journal_tidy(p.j);
+    journal_tidy(p.j, false);
     journal_settle(p.j, "work", "INBOX", uid);
     assert_commit_fails(&p);
     limit_files(RLIM_INFINITY);
@@ -992,6 +1213,20 @@ main(void)
         cmocka_unit_test(names_are_told_apart),
         cmocka_unit_test(a_thousand_uids_in_any_order_are_kept_in_order),
         cmocka_unit_test(closing_commits_nothing),
+        cmocka_unit_test(what_is_wanted_is_wanted_until_it_is_taken),
+        cmocka_unit_test(a_baseline_replaces_what_is_wanted),
+        cmocka_unit_test(dates_are_kept_and_the_latest_follows_what_is_seen),
+        cmocka_unit_test(a_waiting_baseline_knows_the_latest),
+        cmocka_unit_test(what_was_seen_is_known_again),
+        cmocka_unit_test(seen_means_before_the_last_baseline),
+        cmocka_unit_test(nothing_is_seen_in_a_mailbox_without_a_baseline),
+        cmocka_unit_test(what_was_seen_long_ago_is_forgotten_when_tidying),
+        cmocka_unit_test(tidying_purges_after_every_start),
+        cmocka_unit_test(any_date_is_kept),
+        cmocka_unit_test(deaths_are_counted_over_lives),
+        cmocka_unit_test(deaths_are_forgotten_with_their_message),
+        cmocka_unit_test(a_death_waits_for_the_disk),
+        cmocka_unit_test(a_death_that_waits_is_forgotten_with_its_message),
         cmocka_unit_test(only_a_baseline_is_flushed),
         cmocka_unit_test(nothing_to_do_writes_nothing),
         cmocka_unit_test(tidying_shortens_a_grown_log),
@@ -1005,6 +1240,9 @@ main(void)
         cmocka_unit_test(an_empty_file_is_a_new_one),
         cmocka_unit_test(a_file_that_is_not_for_us_is_refused_and_left_alone),
         cmocka_unit_test(a_file_another_program_works_on_is_refused),
+        cmocka_unit_test(a_file_of_the_first_format_is_brought_up),
+        cmocka_unit_test(a_migration_that_fails_at_any_write_can_be_repeated),
+        cmocka_unit_test(a_migration_that_is_killed_at_any_write_can_be_repeated),
         cmocka_unit_test(a_failed_commit_loses_nothing),
         cmocka_unit_test(a_failed_commit_records_nothing),
         cmocka_unit_test(a_failed_baseline_waits_and_is_flushed_later),

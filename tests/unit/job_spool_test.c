@@ -1,5 +1,5 @@
-/* job/spool: line ends across every split, whose folders are swept, and what happens when the disk
- * is full. */
+/* job/spool: line ends across every split, whose folders are swept, what is kept and known again,
+ * and what happens when the disk is full. */
 #include "base/buf.h"
 #include "base/mem.h"
 #include "job/spool.h"
@@ -386,6 +386,388 @@ closing_takes_along_what_is_left_inside(void **state)
     spool_close(NULL);
 }
 
+/* --- files that outlive us --- */
+
+struct kept {
+    char folder[48]; /* inside a temporary one */
+    struct spool *spool;
+};
+
+static void
+kept_open(struct kept *k)
+{
+    struct err e = {0};
+    strcpy(k->folder, "/tmp/mailcall-spool.XXXXXX");
+    assert_non_null(mkdtemp(k->folder));
+    strcat(k->folder, "/spool");
+    k->spool = spool_open_kept(k->folder, &e);
+    assert_string_equal(e.text, "");
+    assert_non_null(k->spool);
+}
+
+/* As after a restart: nothing is known but what is in the folder. */
+static void
+kept_again(struct kept *k)
+{
+    struct err e = {0};
+    spool_close(k->spool);
+    k->spool = spool_open_kept(k->folder, &e);
+    assert_non_null(k->spool);
+}
+
+static void
+kept_close(struct kept *k)
+{
+    spool_close(k->spool);
+    assert_int_equal(rmdir(k->folder), 0); /* nothing was left */
+    *strrchr(k->folder, '/') = '\0';
+    assert_int_equal(rmdir(k->folder), 0);
+}
+
+struct memory {
+    char name[64];
+    struct spool_note note;
+};
+
+/* What the journal would hold of it. */
+static void
+remember(struct memory *m, const struct spool_file *f)
+{
+    m->note = spool_note(f);
+    assert_true(strlen(m->note.name) < sizeof m->name);
+    strcpy(m->name, m->note.name);
+    m->note.name = m->name;
+}
+
+static void
+leave_text(struct kept *k, const char *text, struct memory *m)
+{
+    struct spool_file *f = spool_text(k->spool, text);
+    remember(m, f);
+    spool_let_go(f);
+}
+
+static char *
+path_in(const struct kept *k, const char *name)
+{
+    return xasprintf("%s/%s", k->folder, name);
+}
+
+static void
+assert_refused(struct kept *k, const struct spool_note *note, const char *why)
+{
+    struct err e = {0};
+    assert_null(spool_adopt(k->spool, note, &e));
+    assert_int_equal(e.kind, ERR_INPUT);
+    assert_non_null(strstr(e.text, why));
+}
+
+static void
+what_was_let_go_is_known_again(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct err e = {0};
+    struct memory m;
+    struct stat st;
+    kept_open(&k);
+    assert_int_equal(stat(k.folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    leave_text(&k, "A: 1\r\n\r\nbody\r\n", &m);
+    unsigned char digest[DIGEST_SIZE];
+    struct digest *d = digest_begin();
+    digest_add(d, SPAN("A: 1\n\nbody\n")); /* as it stands in the file */
+    digest_end(d, digest);
+    assert_memory_equal(m.note.digest, digest, DIGEST_SIZE);
+    assert_int_equal(m.note.size, 11);
+    kept_again(&k);
+    struct spool_file *f = spool_adopt(k.spool, &m.note, &e);
+    assert_non_null(f);
+    assert_content(f, "A: 1\n\nbody\n");
+    struct memory again;
+    remember(&again, f);
+    assert_string_equal(again.name, m.name);
+    assert_int_equal(again.note.size, m.note.size);
+    assert_memory_equal(again.note.digest, m.note.digest, DIGEST_SIZE);
+    struct spool_file *h = spool_headers(k.spool, f, &e);
+    assert_content(h, "A: 1\n\n");
+    spool_remove(h);
+    spool_let_go(f);
+    f = spool_adopt(k.spool, &m.note, &e);
+    spool_remove(f);
+    assert_false(exists(k.folder, m.name));
+    spool_let_go(NULL);
+    kept_close(&k);
+}
+
+static void
+messages_of_many_pieces_are_known_again(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 16383, 16384, 16385, 100000};
+    struct kept k;
+    struct err e = {0};
+    kept_open(&k);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *text = xcalloc(1, sizes[i] + 1);
+        memset(text, 'x', sizes[i]);
+        struct memory m;
+        leave_text(&k, text, &m);
+        struct spool_file *f = spool_adopt(k.spool, &m.note, &e);
+        assert_content(f, text);
+        spool_remove(f);
+        free(text);
+    }
+    kept_close(&k);
+}
+
+static void
+overwrite(const char *path, off_t at, const char *bytes)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, strlen(bytes), at), strlen(bytes));
+    close(fd);
+}
+
+static void
+what_is_not_what_it_was_is_refused(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct err e = {0};
+    struct memory m;
+    kept_open(&k);
+    leave_text(&k, "some message", &m);
+    char *path = path_in(&k, m.name);
+    overwrite(path, 11, "E");
+    assert_refused(&k, &m.note, "is not what was written");
+    overwrite(path, 11, "e");
+    struct spool_file *f = spool_adopt(k.spool, &m.note, &e);
+    assert_non_null(f);
+    spool_let_go(f);
+    overwrite(path, 12, "!");
+    assert_refused(&k, &m.note, "another size");
+    assert_int_equal(truncate(path, 11), 0); /* a power cut */
+    assert_refused(&k, &m.note, "another size");
+    assert_int_equal(truncate(path, 0), 0);
+    assert_refused(&k, &m.note, "another size");
+    assert_int_equal(unlink(path), 0);
+    assert_refused(&k, &m.note, "is not there");
+    free(path);
+    kept_close(&k);
+}
+
+static void
+what_is_no_plain_file_is_refused(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct memory m, other;
+    kept_open(&k);
+    leave_text(&k, "the same", &m);
+    leave_text(&k, "the same", &other);
+    char *path = path_in(&k, m.name);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(other.name, path), 0);
+    assert_refused(&k, &m.note, "is not a file");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_refused(&k, &m.note, "is not a file");
+    spool_unlink(k.spool, m.name); /* harmless */
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_refused(&k, &m.note, "is not a file"); /* and nobody waits for a writer */
+    assert_int_equal(unlink(path), 0);
+    spool_unlink(k.spool, other.name);
+    free(path);
+    kept_close(&k);
+}
+
+static void
+a_file_of_somebody_else_is_refused(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct memory m;
+    if (geteuid() != 0)
+        skip();
+    kept_open(&k);
+    leave_text(&k, "x", &m);
+    char *path = path_in(&k, m.name);
+    assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
+    assert_refused(&k, &m.note, "somebody else");
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    kept_close(&k);
+}
+
+static void
+a_file_that_cannot_be_read_is_another_matter(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct err e = {0};
+    struct memory m;
+    struct rlimit old, none;
+    kept_open(&k);
+    leave_text(&k, "x", &m);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){0, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_null(spool_adopt(k.spool, &m.note, &e));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(e.kind, ERR_IO);
+    spool_unlink(k.spool, m.name);
+    kept_close(&k);
+}
+
+static void
+names_that_are_not_ours_are_not_there(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", ".", "..", "../x", "/etc/passwd", "journal.sqlite",
+        "0123456789abcdef.eml", "0123456789abcdef-.eml", "0123456789abcdef-1.eml/",
+        "0123456789abcdef-1.emlx", "0123456789ABCDEF-1.eml",
+        "0123456789abcdef-11112222333344445.eml", "0123456789abcdef0-1.eml"};
+    struct kept k;
+    kept_open(&k);
+    char *above = path_in(&k, "..");
+    make_file(above, "x");
+    make_file(k.folder, "journal.sqlite");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct spool_note note = {.name = names[i]};
+        assert_refused(&k, &note, "no name of a message");
+        spool_unlink(k.spool, names[i]);
+    }
+    struct spool_note note = {.name = "0123456789abcdef-1.eml"};
+    assert_refused(&k, &note, "is not there");
+    spool_unlink(k.spool, note.name);
+    remove_at(above, "x");
+    remove_at(k.folder, "journal.sqlite");
+    free(above);
+    kept_close(&k);
+}
+
+static void
+no_name_is_given_twice(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct memory first, second, third;
+    kept_open(&k);
+    leave_text(&k, "x", &first);
+    spool_unlink(k.spool, first.name);
+    leave_text(&k, "x", &second);
+    kept_again(&k);
+    leave_text(&k, "x", &third);
+    assert_string_not_equal(first.name, second.name);
+    assert_string_not_equal(first.name, third.name);
+    assert_string_not_equal(second.name, third.name);
+    spool_unlink(k.spool, second.name);
+    spool_unlink(k.spool, third.name);
+    kept_close(&k);
+}
+
+static bool
+is_same_name(void *arg, const char *name)
+{
+    return strcmp(arg, name) == 0;
+}
+
+static bool
+is_nobodys(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return false;
+}
+
+static void
+a_sweep_takes_what_an_earlier_life_left_and_nobody_claims(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct err e = {0};
+    struct memory claimed, lost, begun, fresh;
+    kept_open(&k);
+    leave_text(&k, "claimed", &claimed);
+    leave_text(&k, "lost", &lost);
+    struct spool_file *f = spool_begin(k.spool, &e); /* killed in the middle of it */
+    strcpy(begun.name, strrchr(spool_path(f), '/') + 1);
+    spool_let_go(f);
+    make_file(k.folder, "foreign.eml");
+    assert_int_equal(spool_sweep(k.spool, is_nobodys, NULL, &e), 0); /* still this life */
+    kept_again(&k);
+    leave_text(&k, "fresh", &fresh);
+    assert_int_equal(spool_sweep(k.spool, is_same_name, claimed.name, &e), 2);
+    assert_true(exists(k.folder, claimed.name));
+    assert_true(exists(k.folder, fresh.name));
+    assert_true(exists(k.folder, "foreign.eml"));
+    assert_false(exists(k.folder, lost.name));
+    assert_false(exists(k.folder, begun.name));
+    remove_at(k.folder, "foreign.eml");
+    spool_unlink(k.spool, claimed.name);
+    spool_unlink(k.spool, fresh.name);
+    kept_close(&k);
+}
+
+static void
+a_sweep_that_cannot_look_says_so(void **state)
+{
+    (void)state;
+    struct kept k;
+    struct err e = {0};
+    struct rlimit old, none;
+    kept_open(&k);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){0, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(spool_sweep(k.spool, is_nobodys, NULL, &e), -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(e.kind, ERR_IO);
+    kept_close(&k);
+}
+
+static void
+a_kept_folder_that_others_can_write_to_is_refused(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/mailcall-spool.XXXXXX";
+    struct err e = {0};
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0770), 0);
+    assert_null(spool_open_kept(folder, &e));
+    assert_int_equal(e.kind, ERR_CREATE);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static int
+open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void
+finished_files_cost_no_descriptors(void **state)
+{
+    (void)state;
+    enum { FILES = 50 };
+    struct kept k;
+    struct spool_file *files[FILES];
+    kept_open(&k);
+    int before = open_descriptors();
+    for (int i = 0; i < FILES; i++)
+        files[i] = spool_text(k.spool, "x");
+    assert_int_equal(open_descriptors(), before);
+    for (int i = 0; i < FILES; i++)
+        spool_remove(files[i]);
+    kept_close(&k);
+}
+
 /* --- headers --- */
 
 static void
@@ -534,6 +916,18 @@ main(void)
         cmocka_unit_test(folders_of_the_dead_are_swept_and_those_of_the_living_stay),
         cmocka_unit_test(sweeping_follows_no_link),
         cmocka_unit_test(closing_takes_along_what_is_left_inside),
+        cmocka_unit_test(what_was_let_go_is_known_again),
+        cmocka_unit_test(messages_of_many_pieces_are_known_again),
+        cmocka_unit_test(what_is_not_what_it_was_is_refused),
+        cmocka_unit_test(what_is_no_plain_file_is_refused),
+        cmocka_unit_test(a_file_of_somebody_else_is_refused),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_another_matter),
+        cmocka_unit_test(names_that_are_not_ours_are_not_there),
+        cmocka_unit_test(no_name_is_given_twice),
+        cmocka_unit_test(a_sweep_takes_what_an_earlier_life_left_and_nobody_claims),
+        cmocka_unit_test(a_sweep_that_cannot_look_says_so),
+        cmocka_unit_test(a_kept_folder_that_others_can_write_to_is_refused),
+        cmocka_unit_test(finished_files_cost_no_descriptors),
         cmocka_unit_test(headers_end_with_the_first_empty_line),
         cmocka_unit_test(long_headers_are_copied_across_pieces),
         cmocka_unit_test(a_full_disk_is_an_error_and_the_file_stays_broken),

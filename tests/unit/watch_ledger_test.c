@@ -33,17 +33,28 @@ open_again(struct state *s)
     assert_int_equal(ledger_restore(&s->ledger, &s->mailbox, &e), 0);
 }
 
+enum { NOW = 1700000000, DAY = 86400 };
+
+static void
+begin(struct state *s, uint32_t uidvalidity, uint32_t mark, bool first)
+{
+    struct err e;
+    mailbox_baseline(&s->mailbox, uidvalidity, mark);
+    const struct ledger_first now = {NOW, 0};
+    assert_int_equal(ledger_baseline(&s->ledger, &s->mailbox, first ? &now : NULL, &e), 0);
+    ledger_checked(&s->ledger, &s->mailbox);
+}
+
 static int
 set_up(void **state)
 {
     struct state *s = xcalloc(1, sizeof *s);
     char folder[] = "/tmp/mailcall-test.XXXXXX";
-    struct err e;
     s->folder = xstrdup(mkdtemp(folder));
     mailbox_init(&s->mailbox);
     open_again(s);
     assert_false(s->mailbox.known);
-    assert_int_equal(ledger_baseline(&s->ledger, 7, 4, &e), 0);
+    begin(s, 7, 4, true);
     *state = s;
     return 0;
 }
@@ -65,13 +76,20 @@ tear_down(void **state)
 static void
 arrive(struct state *s, uint32_t uid)
 {
-    ledger_open(&s->ledger, &s->entries[uid], uid);
+    ledger_open(&s->ledger, &s->entries[uid], uid, mailbox_is_wanted(&s->mailbox, uid));
 }
 
 static void
 deal_with(struct state *s, uint32_t uid)
 {
     ledger_close(&s->ledger, &s->entries[uid]);
+}
+
+static void
+checked(struct state *s, uint32_t mark)
+{
+    s->mailbox.mark = mark;
+    ledger_checked(&s->ledger, &s->mailbox);
 }
 
 /* Ends and begins again, as after a crash behind the last commit; then what is still asked for? */
@@ -115,7 +133,7 @@ the_mark_stops_below_the_oldest_open_message(void **state)
         arrive(s, uid);
     deal_with(s, 5);
     deal_with(s, 7);
-    ledger_checked(&s->ledger, 8);
+    checked(s, 8);
     assert_after_restart(s, 5, " 6 8 9 10 11");
 }
 
@@ -125,7 +143,7 @@ the_mark_follows_when_the_oldest_is_closed(void **state)
     struct state *s = *state;
     arrive(s, 6); /* 5 was expunged before we saw it */
     arrive(s, 9);
-    ledger_checked(&s->ledger, 9);
+    checked(s, 9);
     deal_with(s, 6);
     assert_int_equal(s->ledger.settled, 8);
     deal_with(s, 9);
@@ -139,7 +157,7 @@ a_message_that_was_left_comes_again(void **state)
     arrive(s, 5);
     arrive(s, 6);
     arrive(s, 7);
-    ledger_checked(&s->ledger, 7);
+    checked(s, 7);
     deal_with(s, 5);
     ledger_leave(&s->ledger, &s->entries[6]);
     deal_with(s, 7);
@@ -150,13 +168,12 @@ static void
 a_message_of_an_earlier_epoch_says_nothing_about_this_one(void **state)
 {
     struct state *s = *state;
-    struct err e;
     arrive(s, 5);
     arrive(s, 6);
-    assert_int_equal(ledger_baseline(&s->ledger, 8, 2, &e), 0);
+    begin(s, 8, 2, false);
     deal_with(s, 5);
     ledger_leave(&s->ledger, &s->entries[6]);
-    ledger_checked(&s->ledger, 3);
+    checked(s, 3);
     assert_after_restart(s, 3, " 4 5 6 7 8 9 10 11");
     assert_int_equal(s->mailbox.uidvalidity, 8);
 }
@@ -173,11 +190,153 @@ without_a_journal_nothing_is_kept_and_nothing_breaks(void **state)
     ledger_init(&l, NULL, "work", "INBOX");
     assert_int_equal(ledger_restore(&l, &m, &e), 0);
     assert_false(m.known);
-    assert_int_equal(ledger_baseline(&l, 1, 1, &e), 0);
-    ledger_open(&l, &entry, 2);
-    ledger_checked(&l, 2);
+    struct sighting seen = {{1}, NOW};
+    mailbox_baseline(&m, 1, 1);
+    assert_int_equal(ledger_baseline(&l, &m, NULL, &e), 0);
+    ledger_open(&l, &entry, 2, false);
+    m.mark = 2;
+    ledger_checked(&l, &m);
     ledger_close(&l, &entry);
     assert_true(list_empty(&l.open));
+    ledger_see(&l, &seen);
+    assert_false(ledger_is_old(&l, &seen));
+    assert_int_equal(l.epoch_since, 0); /* a new epoch begins at now, then */
+    mailbox_clear(&m);
+}
+
+static void
+what_is_wanted_below_the_mark_is_wanted_until_it_is_dealt_with(void **state)
+{
+    struct state *s = *state;
+    struct err e;
+    mailbox_baseline(&s->mailbox, 7, 9);
+    mailbox_want(&s->mailbox, 2);
+    mailbox_want(&s->mailbox, 5);
+    mailbox_want(&s->mailbox, 8);
+    const struct ledger_first first = {NOW, 0};
+    assert_int_equal(ledger_baseline(&s->ledger, &s->mailbox, &first, &e), 0);
+    assert_after_restart(s, 9, " 2 5 8 10 11");
+    arrive(s, 5);
+    deal_with(s, 5);
+    ledger_gone(&s->ledger, 2);
+    assert_after_restart(s, 9, " 8 10 11");
+}
+
+static void
+a_wanted_message_that_is_open_does_not_hold_the_mark(void **state)
+{
+    struct state *s = *state;
+    mailbox_want(&s->mailbox, 2);
+    arrive(s, 2);
+    arrive(s, 5);
+    deal_with(s, 5);
+    checked(s, 6);
+    assert_int_equal(s->ledger.settled, 6);
+    ledger_leave(&s->ledger, &s->entries[2]);
+    checked(s, 7);
+    assert_int_equal(s->ledger.settled, 7);
+}
+
+static struct sighting
+sighting(unsigned n, int64_t received)
+{
+    return (struct sighting){{(unsigned char)n}, received};
+}
+
+static void
+see(struct state *s, unsigned n, int64_t received)
+{
+    struct sighting seen = sighting(n, received);
+    ledger_see(&s->ledger, &seen);
+}
+
+static bool
+is_old(struct state *s, unsigned n, int64_t received)
+{
+    struct sighting seen = sighting(n, received);
+    return ledger_is_old(&s->ledger, &seen);
+}
+
+/* The moment from which a new epoch may bring something new. */
+static void
+an_epoch_looks_back_a_week_from_the_latest_but_never_before_the_beginning(void **state)
+{
+    struct state *s = *state;
+    assert_int_equal(s->ledger.epoch_since, NOW);
+    see(s, 1, NOW + 3 * DAY);
+    assert_int_equal(s->ledger.epoch_since, NOW);
+    see(s, 1, NOW + 30 * DAY);
+    assert_int_equal(s->ledger.epoch_since, NOW + 23 * DAY);
+    see(s, 1, NOW + 10 * DAY);
+    assert_int_equal(s->ledger.epoch_since, NOW + 23 * DAY);
+    assert_after_restart(s, 4, " 5 6 7 8 9 10 11");
+    assert_int_equal(s->ledger.epoch_since, NOW + 23 * DAY);
+}
+
+static void
+after_renumbering_only_what_was_never_seen_is_new(void **state)
+{
+    struct state *s = *state;
+    see(s, 1, NOW + DAY);
+    assert_false(is_old(s, 1, NOW + DAY)); /* a copy is a message too */
+    begin(s, 8, 3, false);
+    assert_true(is_old(s, 1, NOW + DAY));
+    assert_true(is_old(s, 1, 0));
+    assert_false(is_old(s, 2, NOW + DAY));
+    assert_false(is_old(s, 2, 0));
+    assert_true(is_old(s, 2, NOW - 1)); /* from before we began */
+    assert_after_restart(s, 3, " 4 5 6 7 8 9 10 11");
+    assert_true(is_old(s, 1, NOW + DAY));
+    begin(s, 9, 3, false);
+    assert_true(is_old(s, 1, NOW + DAY));
+}
+
+static void
+a_server_without_uidvalidity_begins_a_new_epoch_each_time(void **state)
+{
+    struct state *s = *state;
+    begin(s, 0, 3, false);
+    see(s, 1, NOW);
+    begin(s, 0, 3, false);
+    assert_true(is_old(s, 1, NOW));
+}
+
+static void
+a_first_start_that_looks_back_takes_what_is_young_enough(void **state)
+{
+    struct state *s = *state;
+    struct err e;
+    const struct ledger_first week = {NOW - 7 * DAY, NOW - 7 * DAY};
+    assert_int_equal(ledger_baseline(&s->ledger, &s->mailbox, &week, &e), 0);
+    assert_true(is_old(s, 1, NOW - 7 * DAY - 1));
+    assert_false(is_old(s, 1, NOW - 7 * DAY));
+    assert_false(is_old(s, 1, 0));
+}
+
+/* Renumbered before all of a first look back has come: the rest of it is still owed. */
+static void
+what_a_first_look_back_owes_outlives_its_numbers(void **state)
+{
+    struct state *s = *state;
+    struct err e;
+    const struct ledger_first week = {NOW - 7 * DAY, NOW - 7 * DAY};
+    mailbox_want(&s->mailbox, 2);
+    mailbox_want(&s->mailbox, 3);
+    assert_int_equal(ledger_baseline(&s->ledger, &s->mailbox, &week, &e), 0);
+    see(s, 1, NOW);
+    assert_int_equal(s->ledger.epoch_since, NOW - 7 * DAY);
+    assert_after_restart(s, 4, " 2 3 5 6 7 8 9 10 11");
+    assert_int_equal(s->ledger.epoch_since, NOW - 7 * DAY);
+    see(s, 2, NOW + 20 * DAY);
+    assert_int_equal(s->ledger.epoch_since, NOW - 7 * DAY);
+    mailbox_baseline(&s->mailbox, 8, 9);
+    mailbox_want(&s->mailbox, 6);
+    assert_int_equal(ledger_baseline(&s->ledger, &s->mailbox, NULL, &e), 0);
+    assert_false(is_old(s, 3, NOW - 6 * DAY));
+    assert_true(is_old(s, 1, NOW));
+    mailbox_forget(&s->mailbox, 6);
+    checked(s, 9);
+    assert_int_equal(s->ledger.epoch_since, NOW + 13 * DAY);
 }
 
 int
@@ -194,6 +353,21 @@ main(void)
         cmocka_unit_test_setup_teardown(a_message_that_was_left_comes_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_message_of_an_earlier_epoch_says_nothing_about_this_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_is_wanted_below_the_mark_is_wanted_until_it_is_dealt_with, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_wanted_message_that_is_open_does_not_hold_the_mark, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_epoch_looks_back_a_week_from_the_latest_but_never_before_the_beginning, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            after_renumbering_only_what_was_never_seen_is_new, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_server_without_uidvalidity_begins_a_new_epoch_each_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_first_start_that_looks_back_takes_what_is_young_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_first_look_back_owes_outlives_its_numbers, set_up, tear_down),
         cmocka_unit_test(without_a_journal_nothing_is_kept_and_nothing_breaks),
     };
     return cmocka_run_group_tests_name("watch_ledger", tests, NULL, NULL);

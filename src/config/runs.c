@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Setters of struct hook_opts, and of `retry` beside it. `defaults:` and rules share them: a rule
  * starts as a copy of the defaults, and each setter replaces what was there, except `env`, which is
- * merged by name. */
-#include "config/action.h"
+ * merged by name. The shapes of `run` and `sh`, and what they may name, are the same wherever a
+ * command stands. */
+#include "config/runs.h"
 
 #include "base/mem.h"
 #include "config/repeat.h"
@@ -17,7 +18,7 @@ static const uint64_t default_kill_after_ms = 10 * 1000;
 static const uint64_t longest_ms = 366 * 86400 * (uint64_t)1000;
 
 void
-action_defaults(struct hook_opts *hook)
+runs_default(struct hook_opts *hook)
 {
     *hook = (struct hook_opts){
         .stdin_kind = STDIN_MESSAGE,
@@ -30,15 +31,18 @@ action_defaults(struct hook_opts *hook)
 }
 
 void
-action_copy(struct hook_opts *to, const struct hook_opts *from)
+runs_copy(struct hook_opts *to, const struct hook_opts *from)
 {
     *to = *from;
     to->run = to->path = to->env = (struct strv){0};
+    to->on_success = to->on_failure = (struct actions){0};
     to->sh = from->sh != NULL ? xstrdup(from->sh) : NULL;
     to->cwd = from->cwd != NULL ? xstrdup(from->cwd) : NULL;
     strv_copy(&to->run, &from->run);
     strv_copy(&to->path, &from->path);
     strv_copy(&to->env, &from->env);
+    actions_copy(&to->on_success, &from->on_success);
+    actions_copy(&to->on_failure, &from->on_failure);
 }
 
 static struct hook_opts *
@@ -49,14 +53,14 @@ hook_of(const struct scope *s)
 }
 
 void
-action_set_stdin(struct scope *s, const struct node *value)
+runs_set_stdin(struct scope *s, const struct node *value)
 {
     static const struct word words[] = {
         {"none", STDIN_NONE, false},
         {"headers", STDIN_HEADERS, false},
         {"message", STDIN_MESSAGE, false},
+        {"json", STDIN_JSON, false},
         {"body", 0, true},
-        {"json", 0, true},
     };
     int kind;
     if (SCOPE_WORD(s, value, words, &kind))
@@ -86,7 +90,7 @@ put_variable(struct strv *env, const char *name, const char *value)
 }
 
 void
-action_set_env(struct scope *s, const struct node *value)
+runs_set_env(struct scope *s, const struct node *value)
 {
     if (value->n > VARIABLES_MAX) {
         scope_error(s, value, "more than %d variables", VARIABLES_MAX);
@@ -107,7 +111,7 @@ action_set_env(struct scope *s, const struct node *value)
 }
 
 void
-action_set_cwd(struct scope *s, const struct node *value)
+runs_set_cwd(struct scope *s, const struct node *value)
 {
     const char *text = value->text;
     bool home = strcmp(text, "~") == 0;
@@ -125,7 +129,7 @@ action_set_cwd(struct scope *s, const struct node *value)
 }
 
 void
-action_set_umask(struct scope *s, const struct node *value)
+runs_set_umask(struct scope *s, const struct node *value)
 {
     const char *text = value->text;
     size_t n = strlen(text);
@@ -150,78 +154,85 @@ set_period(struct scope *s, const struct node *value, uint64_t least, uint64_t *
 }
 
 void
-action_set_timeout(struct scope *s, const struct node *value)
+runs_set_timeout(struct scope *s, const struct node *value)
 {
     set_period(s, value, 1, &hook_of(s)->timeout_ms);
 }
 
 void
-action_set_kill_after(struct scope *s, const struct node *value)
+runs_set_kill_after(struct scope *s, const struct node *value)
 {
     set_period(s, value, 0, &hook_of(s)->kill_after_ms);
 }
 
 void
-action_set_retry(struct scope *s, const struct node *value)
+runs_set_retry(struct scope *s, const struct node *value)
 {
     const struct draft *d = s->target;
     repeat_read(s, value, d->retry);
 }
 
-void
-action_set_run(struct scope *s, const struct node *value)
+bool
+runs_argv(struct scope *s, const struct node *value, struct strv *argv)
 {
-    struct draft *d = s->target;
-    d->run = value;
     if (value->kind == NODE_TEXT && strpbrk(value->text, " \t\n") != NULL)
         scope_error(s, value, "text with spaces; write a list [prog, arg], or use sh: for a shell");
     else if (value->kind == NODE_LIST && value->n == 0)
         scope_error(s, value, "an empty list runs nothing");
     else
-        scope_texts(s, value, &d->hook->run);
+        return scope_texts(s, value, argv);
+    return false;
+}
+
+bool
+runs_command(struct scope *s, const struct node *value, char **command)
+{
+    if (value->text[strspn(value->text, " \t\n")] != '\0')
+        return scope_text(s, value, command);
+    scope_error(s, value, "an empty command runs nothing");
+    return false;
 }
 
 void
-action_set_sh(struct scope *s, const struct node *value)
+runs_set_run(struct scope *s, const struct node *value)
+{
+    struct draft *d = s->target;
+    d->run = value;
+    runs_argv(s, value, &d->hook->run);
+}
+
+void
+runs_set_sh(struct scope *s, const struct node *value)
 {
     struct draft *d = s->target;
     d->sh = value;
-    if (value->text[strspn(value->text, " \t\n")] == '\0')
-        scope_error(s, value, "an empty command runs nothing");
-    else
-        scope_text(s, value, &d->hook->sh);
+    runs_command(s, value, &d->hook->sh);
 }
 
-static void
-check_argument(
-    struct scope *s, const struct node *argument, bool program, const struct strv *captures)
+void
+runs_check_argv(struct scope *s, const struct node *run, const struct strv *captures,
+    bool (*fault)(const char *, const struct strv *, struct fault *))
 {
-    struct fault f;
-    if (argument->kind != NODE_TEXT || s->report->errors > REPORT_MAX)
-        return;
-    if (program ? program_fault(argument->text, &f) : argument_fault(argument->text, captures, &f))
-        scope_error_at(s, node_place(argument, f.offset, f.length), "%s", f.text);
-}
-
-static void
-check_run(struct scope *s, const struct node *run, const struct strv *captures)
-{
-    static const struct key word = {.name = "run"};
-    s->key = &word;
-    if (run->kind != NODE_LIST) {
-        check_argument(s, run, true, captures);
-        return;
+    static const struct key key = {.name = "run"};
+    bool list = run->kind == NODE_LIST;
+    size_t n = list ? run->n : 1;
+    s->key = &key;
+    for (size_t i = 0; i < n && s->report->errors <= REPORT_MAX; i++) {
+        const struct node *word = list ? run->item[i] : run;
+        struct fault f;
+        if (word->kind != NODE_TEXT)
+            continue; /* reported when it was read */
+        if (i == 0 ? program_fault(word->text, &f) : fault(word->text, captures, &f))
+            scope_error_at(s, node_place(word, f.offset, f.length), "%s", f.text);
     }
-    for (size_t i = 0; i < run->n; i++)
-        check_argument(s, run->item[i], i == 0, captures);
 }
 
-static void
-check_sh(struct scope *s, const struct node *sh, const struct strv *captures)
+void
+runs_check_command(struct scope *s, const struct node *sh, const struct strv *captures)
 {
-    static const struct key word = {.name = "sh"};
+    static const struct key key = {.name = "sh"};
     struct fault f;
-    s->key = &word;
+    s->key = &key;
     if (shell_fault(sh->text, captures, &f))
         scope_error_at(s, node_place(sh, f.offset, f.length), "%s", f.text);
     for (size_t from = 0; s->report->warnings <= REPORT_MAX && shell_unquoted(sh->text, from, &f);
@@ -230,11 +241,11 @@ check_sh(struct scope *s, const struct node *sh, const struct strv *captures)
 }
 
 void
-action_check(struct scope *s, const struct draft *d, const struct strv *captures)
+runs_check(struct scope *s, const struct draft *d, const struct strv *captures)
 {
     struct scope inner = *s;
     if (d->run != NULL)
-        check_run(&inner, d->run, captures);
+        runs_check_argv(&inner, d->run, captures, hook_argument_fault);
     if (d->sh != NULL)
-        check_sh(&inner, d->sh, captures);
+        runs_check_command(&inner, d->sh, captures);
 }

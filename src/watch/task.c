@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: ISC */
+/* The record is the truth about a job, and this is the only place that writes it. Its texts are
+ * borrowed from the letter's fields, which name the same things. */
+#include "watch/task.h"
+
+#include "base/mem.h"
+#include "sys/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EACH_FOLLOWER(t, link) LIST_EACH(&(t)->job.followers, link)
+
+static struct task *
+follower(struct list *link)
+{
+    return LIST_OWNER(link, struct task, job.in_batch);
+}
+
+static int64_t
+wall_ms(void)
+{
+    return clock_wall() * 1000;
+}
+
+const char *
+task_field(const struct task *t, const char *name)
+{
+    return fields_get(&t->letter->fields, name);
+}
+
+bool
+task_is_follower(const struct task *t)
+{
+    return t->record.batch != 0 && t->record.batch != t->record.id;
+}
+
+bool
+task_needs_message(const struct task *t)
+{
+    return t->letter->stdin_kind == STDIN_MESSAGE || t->letter->stdin_kind == STDIN_HEADERS;
+}
+
+/* --- coming and going --- */
+
+static void
+set_file(struct task *t)
+{
+    struct record *r = &t->record;
+    r->file = "";
+    r->file_is_whole = t->parcel->whole;
+    if (t->parcel->file == NULL)
+        return;
+    struct spool_note note = spool_note(t->parcel->file);
+    r->file = note.name;
+    r->file_size = note.size;
+    memcpy(r->file_digest, note.digest, sizeof r->file_digest);
+}
+
+static void
+set_texts(struct task *t)
+{
+    struct record *r = &t->record;
+    r->account = task_field(t, "ACCOUNT");
+    r->mailbox = task_field(t, "MAILBOX");
+    r->event = task_field(t, "EVENT_ID");
+    r->rule = task_field(t, "RULE");
+    r->subject = task_field(t, "SUBJECT");
+    r->result = "";
+    set_file(t);
+}
+
+static struct task *
+make(struct journal *j, struct parcel *p, struct letter *l, uint64_t rule)
+{
+    struct task *t = xcalloc(1, sizeof *t);
+    t->job = (struct job){.message = p->message, .rule = rule};
+    t->journal = j;
+    t->parcel = parcel_share(p);
+    t->letter = l;
+    list_init(&t->job.followers);
+    list_init(&t->job.in_batch);
+    list_init(&t->link);
+    list_init(&t->fresh);
+    list_init(&t->waiting);
+    list_init(&t->act.link);
+    return t;
+}
+
+struct task *
+task_new(
+    struct journal *j, struct parcel *p, struct letter *l, const struct meta *meta, uint64_t rule)
+{
+    struct task *t = make(j, p, l, rule);
+    struct buf packed = {0};
+    set_texts(t);
+    t->record.uidvalidity = meta->uidvalidity;
+    t->record.uid = meta->uid;
+    t->record.stage = STAGE_PLANNED;
+    t->record.since = wall_ms();
+    if (j != NULL) {
+        letter_pack(l, &packed);
+        t->record.letter = buf_span(&packed);
+        journal_add(j, &t->record);
+    }
+    t->record.letter = (struct span){0};
+    buf_free(&packed);
+    return t;
+}
+
+/* What it came to is one of the words we write ourselves. */
+static const char *
+known_result(const char *text)
+{
+    static const char *const words[] = {"ok", "fail", "timeout", "signal", "spawn"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(text, words[i]) == 0)
+            return words[i];
+    return "";
+}
+
+struct task *
+task_restore(
+    struct journal *j, struct parcel *p, const struct record *r, uint64_t rule, struct err *e)
+{
+    struct letter *l = letter_unpack(r->letter, e);
+    if (l == NULL)
+        return NULL;
+    struct task *t = make(j, p, l, rule);
+    t->record = *r;
+    t->record.letter = (struct span){0};
+    buf_addspan(&t->tail, r->tail);
+    t->record.tail = buf_span(&t->tail);
+    set_texts(t);
+    t->record.result = known_result(r->result);
+    fields_set(&l->fields, "FILE", parcel_path(p));
+    return t;
+}
+
+void
+task_free(struct task *t)
+{
+    parcel_drop(t->parcel);
+    letter_free(t->letter);
+    letter_free(t->errand);
+    list_remove(&t->fresh);
+    list_remove(&t->waiting);
+    list_remove(&t->link);
+    buf_free(&t->tail);
+    free(t);
+}
+
+/* --- its standard input --- */
+
+static int
+write_lines(struct spool_file *f, struct task *t, struct err *e)
+{
+    EACH_FOLLOWER(t, link)
+    if (spool_write(f, span_str(follower(link)->letter->json), e) != 0 ||
+        spool_write(f, SPAN("\n"), e) != 0)
+        return -1;
+    if (spool_write(f, span_str(t->letter->json), e) != 0 || spool_write(f, SPAN("\n"), e) != 0)
+        return -1;
+    return spool_finish(f, e);
+}
+
+/* A file without a name: it is gone with the last descriptor. */
+static int
+open_lines(struct task *t, struct err *e)
+{
+    struct spool_file *f = spool_begin(t->parcel->spool, e);
+    int fd = -1;
+    if (f != NULL && write_lines(f, t, e) == 0)
+        fd = spool_reopen(f, e);
+    spool_remove(f);
+    return fd;
+}
+
+int
+task_stdin(struct task *t, enum hook_stdin kind, struct err *e)
+{
+    switch (kind) {
+    case STDIN_MESSAGE:
+        return parcel_open(t->parcel, e);
+    case STDIN_HEADERS:
+        return parcel_open_header(t->parcel, e);
+    case STDIN_JSON:
+        return open_lines(t, e);
+    case STDIN_NONE:
+        break;
+    }
+    return -1;
+}
+
+/* --- the stages --- */
+
+static void
+tell(struct task *t)
+{
+    t->record.since = wall_ms();
+    if (t->journal != NULL)
+        journal_move(t->journal, &t->record);
+}
+
+/* The members of a batch share what becomes of it. */
+static void
+tell_all(struct task *t)
+{
+    EACH_FOLLOWER(t, link)
+    {
+        struct task *f = follower(link);
+        f->record.stage = t->record.stage;
+        f->record.attempt = t->record.attempt;
+        f->record.batch = t->record.batch;
+        f->record.due = t->record.due;
+        f->record.result = t->record.result;
+        f->record.status = t->record.status;
+        f->record.acted = 0;
+        f->record.halfway = false;
+        f->record.tail = t->record.tail;
+        tell(f);
+        f->record.tail = (struct span){0};
+    }
+    tell(t);
+}
+
+/* Which messages it is about; those that follow are told in their own words. */
+static void
+address_batch(struct task *t, const char *kind)
+{
+    struct buf uids = {0};
+    unsigned n = 1;
+    EACH_FOLLOWER(t, link)
+    {
+        struct task *f = follower(link);
+        buf_addf(&uids, "%u ", (unsigned)f->record.uid);
+        if (f->letter->json != NULL)
+            letter_address(f->letter, kind, t->record.attempt);
+        n++;
+    }
+    buf_addf(&uids, "%u", (unsigned)t->record.uid);
+    char count[16];
+    snprintf(count, sizeof count, "%u", n);
+    fields_set(&t->letter->fields, "COUNT", count);
+    fields_set(&t->letter->fields, "UIDS", buf_str(&uids));
+    buf_free(&uids);
+}
+
+void
+task_begin(struct task *t, bool gathers)
+{
+    struct record *r = &t->record;
+    bool batch = gathers || !list_empty(&t->job.followers);
+    const char *kind = r->attempt > 0 ? "retry" : batch ? "batch" : "new";
+    r->stage = STAGE_RUNNING;
+    r->attempt++;
+    r->batch = list_empty(&t->job.followers) ? 0 : r->id;
+    t->job.formed = true;
+    if (batch)
+        address_batch(t, kind);
+    letter_address(t->letter, kind, r->attempt);
+    tell_all(t);
+}
+
+void
+task_unbegin(struct task *t)
+{
+    struct record *r = &t->record;
+    r->attempt--;
+    r->stage = STAGE_WAITING;
+    r->due = 0;
+    tell_all(t);
+}
+
+void
+task_say(struct task *t, struct span words)
+{
+    buf_clear(&t->tail);
+    buf_addspan(&t->tail, words);
+    t->record.tail = buf_span(&t->tail);
+}
+
+static void
+note(struct task *t, const struct outcome *o)
+{
+    t->record.result = run_result_name(o->result == RUN_AGAIN ? RUN_FAIL : o->result);
+    t->record.status = o->status;
+    task_say(t, o->tail);
+}
+
+void
+task_wait(struct task *t, const struct outcome *o, uint64_t wait_ms)
+{
+    note(t, o);
+    t->record.stage = STAGE_WAITING;
+    t->record.due = wall_ms() + (int64_t)wait_ms;
+    tell_all(t);
+}
+
+void
+task_ran(struct task *t, const struct outcome *o)
+{
+    note(t, o);
+    t->record.stage = STAGE_RAN;
+    t->record.acted = 0;
+    t->record.halfway = false;
+    tell_all(t);
+}
+
+void
+task_copied(struct task *t)
+{
+    t->record.halfway = true;
+    tell(t);
+}
+
+void
+task_acted(struct task *t)
+{
+    t->record.acted++;
+    t->record.halfway = false;
+    tell(t);
+}
+
+static void
+bury(struct task *t)
+{
+    if (t->journal != NULL)
+        t->parcel->kept = true;
+}
+
+void
+task_die(struct task *t, const char *result)
+{
+    t->record.result = result;
+    t->record.stage = STAGE_DEAD;
+    EACH_FOLLOWER(t, link)
+    bury(follower(link));
+    bury(t);
+    tell_all(t);
+}
+
+static void
+forget(struct task *t)
+{
+    if (t->journal != NULL)
+        journal_drop(t->journal, t->record.id);
+}
+
+void
+task_settle(struct task *t)
+{
+    EACH_FOLLOWER(t, link)
+    forget(follower(link));
+    forget(t);
+}
+
+void
+task_refile(struct task *t)
+{
+    set_file(t);
+    fields_set(&t->letter->fields, "FILE", parcel_path(t->parcel));
+    if (t->journal != NULL)
+        journal_refile(t->journal, &t->record);
+}
+
+const struct actions *
+task_actions(const struct task *t)
+{
+    return strcmp(t->record.result, "ok") == 0 ? &t->letter->on_success : &t->letter->on_failure;
+}
