@@ -92,7 +92,8 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVE)
 lint:
 	@sh tests/packages lint
 	@clang-format --dry-run --Werror $(SRC) $(CMD) $(UNIT) $(FUZZ) $(BENCH) $(wildcard src/*/*.h cmd/*.h)
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-lint CFLAGS="-O2 -Werror" all $(UNIT_BIN:$(BUILD)/%=$(BUILD)-lint/%)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-lint CFLAGS="-O2 -Werror" all \
+		$(UNIT_BIN:$(BUILD)/%=$(BUILD)-lint/%) $(BENCH:tests/bench/%.c=$(BUILD)-lint/bench/%)
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Isrc --enable=warning,portability \
 		--suppress=missingIncludeSystem $(SRC) $(CMD)
 	shellcheck hooks/* tests/packages tests/run tests/demo .ci/run

@@ -746,8 +746,11 @@ daemon_run(struct daemon *d, struct err *e)
         turn(d);
     quieten_watches(d);
     work_end(d->work);
-    while (!is_over(d))
+    if (d->journal == NULL)
+        work_hurry(d->work); /* what gathers would be lost */
+    do
         turn(d);
+    while (!is_over(d));
     stop_watches(d);
     leave_unfinished(d);
     commit(d);

@@ -31,6 +31,7 @@ struct work {
     struct work_tally tally;
     unsigned inside;
     uint64_t last_message;
+    bool hurried;
     bool ending;
 };
 
@@ -757,7 +758,11 @@ work_gone(struct work *w, const char *account, const char *mailbox, uint32_t uid
 void
 work_hurry(struct work *w)
 {
+    if (w->hurried)
+        return;
+    w->hurried = true;
     queue_hurry(w->queue);
+    loop_wake(w->opts.loop);
 }
 
 void

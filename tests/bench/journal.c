@@ -170,11 +170,11 @@ scatter(uint32_t uid, unsigned char identity[static IDENTITY_SIZE])
 static uint64_t
 ours_add(struct ours *o)
 {
-    unsigned char identity[IDENTITY_SIZE];
+    struct sighting seen = {.received = 1750000000 + ++o->uid};
     char event[33];
-    scatter(++o->uid, identity);
+    scatter(o->uid, seen.identity);
     for (int i = 0; i < IDENTITY_SIZE; i++)
-        snprintf(event + 2 * i, 3, "%02x", identity[i]);
+        snprintf(event + 2 * i, 3, "%02x", seen.identity[i]);
     struct record r = {.account = "work",
         .mailbox = "INBOX",
         .uidvalidity = 1,
@@ -188,7 +188,7 @@ ours_add(struct ours *o)
         .stage = STAGE_RUNNING,
         .attempt = 1,
         .since = 1750000000000 + o->uid};
-    journal_see(o->j, "work", "INBOX", identity, 1750000000 + o->uid);
+    journal_see(o->j, "work", "INBOX", &seen);
     journal_take(o->j, "work", "INBOX", o->uid);
     return journal_add(o->j, &r);
 }
@@ -213,7 +213,7 @@ ours_tidy(void *arg)
     struct err e;
     journal_settle(o->j, "work", "INBOX", o->uid);
     must(journal_commit(o->j, &e) == 0, "commit");
-    journal_tidy(o->j);
+    journal_tidy(o->j, false);
 }
 
 /* --- rounds --- */

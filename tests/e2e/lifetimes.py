@@ -21,7 +21,8 @@ def is_no_failure(program):
 
 
 def nudged(program, condition, what: str, seconds: float = DEADLINE):
-    """As wait_for(), and no wait before another try to connect is sat out."""
+    """As wait_for(), and no wait before another try to connect is sat out. The program runs with
+    -v: else only the first of equal failures is told."""
     nudges = 0
 
     def poll():

@@ -271,7 +271,7 @@ def test_a_server_that_was_away_is_told_when_it_is_back(home, own_dovecot):
     user = own_dovecot.new_user()
     user.create("Done")
     home.configure({"work": home.account(user)}, [rule(home, {"move": "Done"}, **gated(home))])
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     user.deliver(mail("one"))
     home.wait_records(1, program)
     own_dovecot.stop()
@@ -289,7 +289,7 @@ def test_neither_a_server_nor_we_were_there(home, own_dovecot):
     user.create("Done")
     home.configure({"work": home.account(user)}, [
         rule(home, {"run": home.record("between")}, {"move": "Done"}, **gated(home))])
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     user.deliver(mail("one"))
     home.wait_records(1, program)
     own_dovecot.stop()
@@ -297,7 +297,7 @@ def test_neither_a_server_nor_we_were_there(home, own_dovecot):
     home.wait_records(2, program)
     kill(program)
     own_dovecot.restart()
-    program = home.start("run", "-c", home.config_file)
+    program = home.start("run", "-v", "-c", home.config_file)
     nudged(program, lambda: user.content("Done"), "the move")
     assert user.content() == []
     assert len(hooks(home)) == 1
@@ -311,7 +311,7 @@ def test_a_mailbox_made_anew_is_left_alone(home, user):
     home.configure({"work": home.account(user, "Box")}, [
         rule(home, {"flag": "Wrong"}, {"move": "Done"}, match={"subject": "^old$"}, **gated(home)),
         rule(home, {"flag": "Right"}, name="end", match={"subject": "^end$"})])
-    program = home.run("work/Box")
+    program = home.run("work/Box", options=["-v"])
     user.deliver(mail("old"), "Box")
     home.wait_records(1, program)
     user.delete_mailbox("Box")
@@ -349,7 +349,7 @@ def scripted(home, server, *on_success, capabilities=MOVING, marked=None, **keys
     if marked:
         s.mailboxes["INBOX"].add(mail(marked), flags={r"\Deleted"})
     home.configure({"work": home.scripted_account(s)}, [rule(home, *on_success, **keys)])
-    return s, home.run("work/INBOX")
+    return s, home.run("work/INBOX", options=["-v"])
 
 
 def subjects(box) -> list:
@@ -519,7 +519,7 @@ def test_what_is_owed_was_settled_when_the_rule_hit(home, server):
     kill(program)
     del s.on["UID MOVE"]
     home.configure({"work": home.scripted_account(s)}, [rule(home)])
-    program = home.start("run", "-c", home.config_file)
+    program = home.start("run", "-v", "-c", home.config_file)
     nudged(program, lambda: subjects(s.mailboxes["Done"]) == ["one"], "the move")
     home.wait_records(1, program)
 
@@ -622,7 +622,7 @@ def test_a_copy_is_not_made_twice_when_we_are_killed(home, server):
     wait_for(lambda: "UID STORE" in verbs(s), "the mark", alive=program.assert_alive)
     kill(program)
     del s.on["UID STORE"]
-    program = home.start("run", "-c", home.config_file)
+    program = home.start("run", "-v", "-c", home.config_file)
     nudged(program, lambda: s.mailboxes["INBOX"].messages == [], "the removal")
     assert verbs(s).count("UID COPY") == 1
     assert subjects(s.mailboxes["Done"]) == ["one"]

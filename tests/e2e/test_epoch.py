@@ -44,7 +44,7 @@ def test_a_mailbox_deleted_and_made_again_with_other_mail(home, user, while_):
     user.create("Box")
     user.deliver(mail("lay there", sender="a@example.org"), "Box", received=ago(3 * HOUR))
     home.configure({"work": home.account(user, "Box")}, rules(home))
-    program = home.run("work/Box")
+    program = home.run("work/Box", options=["-v"])
     kept = mail("kept")
     user.deliver(kept, "Box")
     ran(home, program, "kept")
@@ -57,7 +57,7 @@ def test_a_mailbox_deleted_and_made_again_with_other_mail(home, user, while_):
     user.deliver(kept, "Box")
     user.deliver(mail("new"), "Box")
     if while_ == "down":
-        program = home.run("work/Box")
+        program = home.run("work/Box", options=["-v"])
     ran(home, program, "kept", "new")
     assert program.lines(expect.RENUMBERED)
     user.deliver(mail("end"), "Box")
@@ -70,7 +70,7 @@ def test_the_same_mail_under_other_numbers(home, own_dovecot, while_):
     user = own_dovecot.new_user()
     user.deliver(mail("lay there"), received=ago(HOUR))
     home.configure({"work": home.account(user)}, rules(home))
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     first, second = mail("first"), mail("second")
     user.deliver(first)
     user.deliver(second)
@@ -84,7 +84,7 @@ def test_the_same_mail_under_other_numbers(home, own_dovecot, while_):
     user.deliver(mail("meanwhile"))
     own_dovecot.restart()
     if while_ != "running":
-        program = home.run("work/INBOX")
+        program = home.run("work/INBOX", options=["-v"])
     ran(home, program, "first", "second", "meanwhile")
     user.deliver(mail("end"))
     ran(home, program, "first", "second", "meanwhile", "end")
@@ -98,7 +98,7 @@ def test_a_mail_whose_hook_is_owed_runs_once_under_either_number(home, own_dovec
         {"name": "all", "retry": {"backoff": "1s"}, "sh": shown(
             home.folder / "lines", "SUBJECT", "ATTEMPT", "EVENT_ID")
             + f"; [ -e {net} ] || exit 75"}])
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     user.deliver(mail("owed"))
     program.wait_log("again in")
     program.stop()
@@ -106,7 +106,7 @@ def test_a_mail_whose_hook_is_owed_runs_once_under_either_number(home, own_dovec
     user.renumber()
     own_dovecot.restart()
     net.touch()
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     user.deliver(mail("end"))
     words = nudged(program, lambda: [w for w in shows(home.folder / "lines") if w[0] == "end"],
                    "the last mail")
@@ -124,7 +124,7 @@ def test_a_mail_whose_hook_is_owed_runs_once_under_either_number(home, own_dovec
 
 def start(home, s, **account):
     home.configure({"work": home.scripted_account(s, **account)}, rules(home))
-    return home.run("work/INBOX")
+    return home.run("work/INBOX", options=["-v"])
 
 
 def renumbered(box: Mailbox, uidvalidity, first: int = 1) -> Mailbox:
@@ -182,7 +182,7 @@ def test_two_servers_that_take_turns(home, server):
         wanted.append(str(number))
         ran(home, program, *wanted)
     program.stop()
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     deliver(s, "end")
     ran(home, program, *wanted, "end")
 
@@ -211,9 +211,23 @@ def test_a_server_without_uidvalidity(home, server, uidvalidity, moves):
         wanted.append(str(number + 1))
         ran(home, program, *wanted)
     program.stop()
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     deliver(s, "end")
     ran(home, program, *wanted, "end")
+
+
+@pytest.mark.parametrize("behind", [2, HOUR, DAY], ids=["seconds", "hour", "day"])
+def test_a_server_whose_clock_is_behind(home, server, behind):
+    """What it received after we began it dates before; the mail already seen tells."""
+    s = server()
+    s.mailboxes["INBOX"].add(mail("old"), date=ago(9 * DAY))
+    program = start(home, s)
+    s.deliver(mail("seen"), date=ago(behind))
+    ran(home, program, "seen")
+    box = renumbered(s.mailboxes["INBOX"], 1700000001)
+    box.add(mail("meanwhile"), date=ago(behind))
+    replace(s, box)
+    ran(home, program, "seen", "meanwhile")
 
 
 def test_a_strangers_message_id_hides_nothing(home, server):
@@ -281,7 +295,7 @@ def test_killed_while_it_looks_for_what_is_new(home, server, command, again):
     del s.on[command]
     if again:
         s.mailboxes["INBOX"] = renumbered(box, 1700000002, 7)
-    program = home.run("work/INBOX")
+    program = home.run("work/INBOX", options=["-v"])
     ran(home, program, "seen", "meanwhile 1", "meanwhile 2")
     deliver(s, "end")
     ran(home, program, "seen", "meanwhile 1", "meanwhile 2", "end")

@@ -236,12 +236,12 @@ def test_a_search_without_an_answer_is_made_again(home, server, first_run, how):
 
     s.on["UID SEARCH"] = refuse
     home.configure({"work": home.scripted_account(s, first_run=first_run)}, rules(home, "UID"))
-    program = home.start("run", "-c", home.config_file)
+    program = home.start("run", "-v", "-c", home.config_file)
     if how == "kill":
         wait_for(lambda: s.commands("UID SEARCH"), "the search", alive=program.assert_alive)
         kill(program)
         del s.on["UID SEARCH"]
-        program = home.start("run", "-c", home.config_file)
+        program = home.start("run", "-v", "-c", home.config_file)
     nudged(program, lambda: len(lines(home)) >= 2, "the two")
     deliver_end(s, home, program)
     assert lines(home) == [["3"], ["4"], ["5"]]
@@ -268,7 +268,7 @@ def test_renumbered_before_all_of_it_was_fetched(home, server, first_run):
 
     s.on["UID FETCH"] = three_and_silence
     home.configure({"work": home.scripted_account(s, first_run=first_run)}, rules(home))
-    program = home.start("run", "-c", home.config_file)
+    program = home.start("run", "-v", "-c", home.config_file)
     wait_for(lambda: len(lines(home)) >= 3, "the first three", alive=program.assert_alive)
     program.stop()
     del s.on["UID FETCH"]

@@ -1,5 +1,6 @@
 """`mailcall watch URL …`: the door for those who want no configuration."""
 
+import json
 import re
 import signal
 import socket
@@ -269,3 +270,17 @@ def test_a_mailbox_that_is_not_there_is_said(home, user):
                      env={"SSL_CERT_FILE": home.certs.ca_file})
     assert done.returncode not in (0, expect.USAGE)
     assert "Nowhere" in done.stderr
+
+
+def test_a_burst_that_gathers_runs_once_and_at_the_end_at_once(home, user, watch):
+    """Nothing outlives a watch: what gathers when it is ended has to run."""
+    program = watch(user, "-v", "--debounce", "1h", "--max-delay", "2h", "--stdin", "json", "--",
+                    *home.record())
+    for subject in ("one", "two"):
+        user.deliver(mail(subject))
+        program.wait_log(r"checked, 1 new", 1 + (subject == "two"))
+    assert home.count() == 0
+    program.stop()
+    [record] = home.records()
+    assert (record["EVENT"], record["COUNT"], record["UIDS"]) == ("batch", "2", "1 2")
+    assert [json.loads(line)["subject"] for line in record.stdin.splitlines()] == ["one", "two"]
