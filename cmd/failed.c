@@ -144,7 +144,7 @@ ask_state(const char *state, const struct desk_question *q, struct reply *r)
         r->status = fail(&e);
     if (there <= 0)
         return;
-    struct journal *j = journal_open(state, &e);
+    struct journal *j = journal_open_briefly(state, &e);
     if (j == NULL)
         r->status = no_answer(&e);
     else if (ask_journal(j, state, q, &r->answer, &e) != 0)

@@ -166,4 +166,13 @@ box_apply(const struct box *b, struct cursor *c)
         cursor_take(c, b->cursor.taken[i]);
     if (b->cursor.latest > c->latest)
         c->latest = b->cursor.latest;
+    if (b->cursor.begun != 0 && b->cursor.begun < c->begun)
+        c->begun = b->cursor.begun;
+}
+
+void
+box_began(struct box *b, int64_t begun)
+{
+    if (b->cursor.begun == 0 || begun < b->cursor.begun)
+        b->cursor.begun = begun;
 }

@@ -43,6 +43,7 @@ void box_clear(struct box *b); /* nothing waits any more */
 void box_baseline(struct box *b, const struct cursor *c);
 void box_take(struct box *b, uint32_t uid);
 void box_settle(struct box *b, uint32_t mark);
+void box_began(struct box *b, int64_t begun);
 void box_see(struct box *b, const struct sighting *s);
 bool box_has_seen(const struct box *b, const struct sighting *s);
 void box_died(struct box *b, uint32_t uidvalidity, uint32_t uid);

@@ -49,12 +49,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DATABASE "journal.sqlite"
@@ -70,6 +72,8 @@
 enum {
     LOG_LIMIT = 1024, /* pages, 4 MB */
     LOG_LIMIT_BUSY = 16 * LOG_LIMIT,
+    LOCK_WAIT_MS = 2000, /* for those who have it for a moment */
+    LOCK_PAUSE_MS = 10,
     PURGE_EVERY = 256, /* messages seen */
     PURGE_ROWS = 1000, /* at once */
     SEEN_SECONDS = SEEN_DAYS * 86400,
@@ -158,6 +162,7 @@ enum query {
     COUNT_DEATHS,
     BASELINE,
     SETTLE,
+    BEGAN,
     TAKE,
     TAKE_WANTED,
     FORGET_TAKEN,
@@ -203,6 +208,7 @@ static const char *const queries[N_QUERIES] = {
          " SET uidvalidity = excluded.uidvalidity, mark = excluded.mark, begun = excluded.begun,"
          " floor = excluded.floor, latest = max(latest, excluded.latest)"),
     [SETTLE] = "UPDATE mailbox SET mark = ?2 WHERE id = ?1 AND mark < ?2",
+    [BEGAN] = "UPDATE mailbox SET begun = ?2 WHERE id = ?1 AND begun > ?2",
     [TAKE] = ("INSERT OR IGNORE INTO taken (mailbox, uid)"
               " SELECT id, ?2 FROM mailbox WHERE id = ?1 AND mark < ?2"),
     [TAKE_WANTED] = "DELETE FROM wanted WHERE mailbox = ?1 AND uid = ?2",
@@ -318,6 +324,12 @@ void
 journal_settle(struct journal *j, const char *account, const char *mailbox, uint32_t mark)
 {
     box_settle(change_box(j, account, mailbox), mark);
+}
+
+void
+journal_began(struct journal *j, const char *account, const char *mailbox, int64_t begun)
+{
+    box_began(change_box(j, account, mailbox), begun);
 }
 
 void
@@ -897,6 +909,12 @@ write_mark(struct journal *j, const struct box *b, struct err *e)
 }
 
 static int
+write_begun(struct journal *j, const struct box *b, struct err *e)
+{
+    return b->cursor.begun != 0 ? apply(j, BEGAN, b, b->cursor.begun, e) : 0;
+}
+
+static int
 write_take(struct journal *j, const struct box *b, uint32_t uid, struct err *e)
 {
     if (uid > b->cursor.mark && apply(j, TAKE, b, uid, e) < 0)
@@ -932,6 +950,8 @@ write_box(struct journal *j, struct box *b, struct err *e)
     if (rc < 0 || b->row == 0)
         return rc;
     rc = write_mark(j, b, e);
+    if (rc == 0)
+        rc = write_begun(j, b, e);
     for (size_t i = 0; rc == 0 && i < b->cursor.n_taken; i++)
         rc = write_take(j, b, b->cursor.taken[i], e);
     for (size_t i = 0; rc == 0 && i < b->n_seen; i++)
@@ -1066,35 +1086,69 @@ open_file(const char *path, struct err *e)
     return -1;
 }
 
-static int
-refuse_second(const struct journal *j, struct err *e)
+/* The process that wrote its number into the lock, or 0. */
+static long
+holder_of(const struct journal *j)
 {
     char text[16] = "";
     ssize_t n = pread(j->lock, text, sizeof text - 1, 0);
     long pid = n > 0 ? strtol(text, NULL, 10) : 0;
-    if (pid <= 0) /* it is just about to write it */
+    return pid > 0 ? pid : 0;
+}
+
+static int
+refuse_second(const struct journal *j, struct err *e)
+{
+    long pid = holder_of(j);
+    if (pid == 0)
         return err_set(e, ERR_AGAIN, "%s: already running", j->folder);
     return err_set(e, ERR_AGAIN, "%s: already running (pid %ld)", j->folder, pid);
 }
 
+/* Who opened it briefly leaves no number. And a child that a dead process was just about to start
+ * holds its lock until it has become another program. */
+static bool
+is_held_for_long(const struct journal *j)
+{
+    long pid = holder_of(j);
+    return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+}
+
 static int
-write_pid(int fd)
+wait_for_lock(const struct journal *j)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+    for (int i = 0; i < LOCK_WAIT_MS / LOCK_PAUSE_MS; i++) {
+        if (flock(j->lock, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK || is_held_for_long(j))
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
+static int
+write_pid(int fd, bool briefly)
 {
     char text[16];
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n ? 0 : -1;
+    if (ftruncate(fd, 0) != 0)
+        return -1;
+    return briefly || pwrite(fd, text, (size_t)n, 0) == n ? 0 : -1;
 }
 
 /* The kernel gives the lock back when we die, however we do. */
 static int
-take_lock(struct journal *j, struct err *e)
+take_lock(struct journal *j, bool briefly, struct err *e)
 {
     char *path = xasprintf("%s/lock", j->folder);
     j->lock = open_file(path, e);
     int rc = j->lock >= 0 ? 0 : -1;
-    if (rc == 0 && flock(j->lock, LOCK_EX | LOCK_NB) < 0)
+    if (rc == 0 && wait_for_lock(j) < 0)
         rc = errno == EWOULDBLOCK ? refuse_second(j, e) : err_sys(e, ERR_CREATE, errno, "%s", path);
-    else if (rc == 0 && write_pid(j->lock) < 0)
+    else if (rc == 0 && write_pid(j->lock, briefly) < 0)
         rc = err_sys(e, ERR_IO, errno, "%s", path);
     free(path);
     return rc;
@@ -1287,8 +1341,8 @@ find_folder(const char *folder, struct err *e)
     return absolute;
 }
 
-struct journal *
-journal_open(const char *folder, struct err *e)
+static struct journal *
+open_journal(const char *folder, bool briefly, struct err *e)
 {
     char *absolute = find_folder(folder, e);
     if (absolute == NULL)
@@ -1299,10 +1353,22 @@ journal_open(const char *folder, struct err *e)
     j->folder = absolute;
     j->path = xasprintf("%s/" DATABASE, absolute);
     j->log = xasprintf("%s-wal", j->path);
-    if (take_lock(j, e) == 0 && open_database(j, e) == 0)
+    if (take_lock(j, briefly, e) == 0 && open_database(j, e) == 0)
         return j;
     journal_close(j);
     return NULL;
+}
+
+struct journal *
+journal_open(const char *folder, struct err *e)
+{
+    return open_journal(folder, false, e);
+}
+
+struct journal *
+journal_open_briefly(const char *folder, struct err *e)
+{
+    return open_journal(folder, true, e);
 }
 
 void

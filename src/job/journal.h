@@ -33,6 +33,9 @@ struct journal;
  * do: it is never replaced nor changed. A file of an earlier version is brought up to this one, in
  * one transaction. */
 struct journal *journal_open(const char *folder, struct err *e);
+/* The same for a moment only: another that comes meanwhile waits for us up to two seconds, as we
+ * wait for one who is here as briefly. */
+struct journal *journal_open_briefly(const char *folder, struct err *e);
 void journal_close(struct journal *j);               /* commits nothing; NULL is fine */
 const char *journal_folder(const struct journal *j); /* absolute, links resolved; borrowed */
 
@@ -67,6 +70,8 @@ struct sighting {
  * without a baseline nothing is recorded. */
 void journal_see(
     struct journal *j, const char *account, const char *mailbox, const struct sighting *s);
+/* The mailbox is ours from an earlier moment on than its baseline said. */
+void journal_began(struct journal *j, const char *account, const char *mailbox, int64_t begun);
 /* Whether it was seen before the last journal_baseline(): 1, 0, or -1 with *e. Two alike between
  * two baselines are two messages. */
 int journal_has_seen(struct journal *j, const char *account, const char *mailbox,

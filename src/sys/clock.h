@@ -10,7 +10,8 @@
 /* Milliseconds that also count while the machine is suspended (CLOCK_BOOTTIME, where there is
  * none CLOCK_MONOTONIC). Deadlines are made of this. */
 uint64_t clock_ms(void);
-/* Seconds since 1970. */
+/* Seconds, and milliseconds, since 1970. */
 int64_t clock_wall(void);
+int64_t clock_wall_ms(void);
 
 #endif

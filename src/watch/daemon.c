@@ -24,6 +24,7 @@
 extern char **environ;
 
 enum {
+    QUIET_MS = 1000,            /* before the disk is bothered with what can wait */
     COMMIT_AGAIN_MS = 1000,     /* when the journal could not be written */
     EXPIRE_MS = 60 * 60 * 1000, /* how often dead letters that are too old are looked for */
     DEATHS_MAX = 2,             /* of one message, and it is set aside */
@@ -60,6 +61,8 @@ struct daemon {
     struct loop_timer time_limit;
     struct loop_timer commit_again;
     struct loop_timer expire;
+    struct loop_timer quiet;
+    bool is_quiet; /* this turn was needed by nobody but `quiet` */
     uint64_t next_mail;
     unsigned signals_seen;
     enum phase phase;
@@ -444,7 +447,7 @@ set_aside(struct daemon *d, const struct intake_victim *v, unsigned deaths, stru
         .file_size = v->size,
         .file_is_whole = v->whole,
         .stage = STAGE_DEAD,
-        .since = clock_wall() * 1000,
+        .since = clock_wall_ms(),
         .result = "unparsable",
         .tail = SPAN("mailcall died while it read this message"),
     };
@@ -513,7 +516,7 @@ on_expire(void *arg)
 {
     struct daemon *d = arg;
     struct err e;
-    int64_t before = clock_wall() * 1000 - (int64_t)d->opts.config->daemon.keep_failed_ms;
+    int64_t before = clock_wall_ms() - (int64_t)d->opts.config->daemon.keep_failed_ms;
     int n = desk_expire(d->journal, d->spool, before, &e);
     if (n < 0)
         log_error("%s", e.text);
@@ -704,6 +707,25 @@ commit(struct daemon *d)
     return true;
 }
 
+static void
+on_quiet(void *arg)
+{
+    struct daemon *d = arg;
+    d->is_quiet = true;
+}
+
+/* Only when no turn was needed for a while: a mail that has just come is mostly not alone. */
+static void
+tidy(struct daemon *d)
+{
+    if (d->journal == NULL)
+        return;
+    journal_tidy(d->journal, !d->is_quiet);
+    if (!d->is_quiet)
+        loop_timer_set(d->loop, &d->quiet, clock_ms() + QUIET_MS);
+    d->is_quiet = false;
+}
+
 /*
  * What a crash at each line means is the reason for the order. Events fill memory only: a message
  * whose letters are not written is above the journal's mark, so the server is asked for it again.
@@ -723,8 +745,7 @@ turn(struct daemon *d)
     work_start(d->work, commit(d));
     flush_output(d);
     stop_what_ended(d);
-    if (d->journal != NULL)
-        journal_tidy(d->journal, !intake_is_empty(d->intake) || work_startable(d->work) > 0);
+    tidy(d);
 }
 
 static void
@@ -857,6 +878,7 @@ init_timers(struct daemon *d)
     loop_timer_init(&d->time_limit, on_time_limit, d);
     loop_timer_init(&d->commit_again, on_commit_again, d);
     loop_timer_init(&d->expire, on_expire, d);
+    loop_timer_init(&d->quiet, on_quiet, d);
 }
 
 static int
@@ -895,6 +917,7 @@ clear_timers(struct daemon *d)
     loop_timer_clear(d->loop, &d->time_limit);
     loop_timer_clear(d->loop, &d->commit_again);
     loop_timer_clear(d->loop, &d->expire);
+    loop_timer_clear(d->loop, &d->quiet);
 }
 
 void

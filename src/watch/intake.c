@@ -133,7 +133,7 @@ is_known(struct mail *m, const struct facts *facts)
     struct watched *b = m->box;
     struct sighting s = look_at(m, facts);
     bool known = m->wanted && !watched_is_revived(b, m->meta.uid) && ledger_is_old(&b->ledger, &s);
-    ledger_see(&b->ledger, &s);
+    ledger_see(&b->ledger, &s, m->wanted);
     return known;
 }
 

@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-enum { DAY = 86400, LOOK_BACK = 7 * DAY };
+enum { DAY = 86400, LOOK_BACK = 7 * DAY, CLOCKS_DIFFER = 2 * DAY };
 
 void
 ledger_init(struct ledger *l, struct journal *journal, const char *account, const char *mailbox)
@@ -181,13 +181,25 @@ ledger_is_old(struct ledger *l, const struct sighting *s)
     return seen > 0;
 }
 
+/* An older one was moved here from somewhere else. */
+static void
+begin_earlier(struct ledger *l, int64_t received)
+{
+    if (received == 0 || received >= l->begun || received < l->begun - CLOCKS_DIFFER)
+        return;
+    l->begun = received;
+    journal_began(l->journal, l->account, l->mailbox, received);
+}
+
 void
-ledger_see(struct ledger *l, const struct sighting *s)
+ledger_see(struct ledger *l, const struct sighting *s, bool wanted)
 {
     if (l->journal == NULL)
         return;
     journal_see(l->journal, l->account, l->mailbox, s);
     if (s->received > l->latest)
         l->latest = s->received;
+    if (!wanted)
+        begin_earlier(l, s->received);
     set_epoch_since(l);
 }

@@ -63,7 +63,8 @@ void ledger_checked(struct ledger *l, const struct mailbox *m);
 /* A message that was wanted, and is none of ours: older than the floor, or seen before the mailbox
  * was renumbered. Its `received` is 0 if the server told no date. */
 bool ledger_is_old(struct ledger *l, const struct sighting *s);
-/* The message was looked at. */
-void ledger_see(struct ledger *l, const struct sighting *s);
+/* The message was looked at. One that came while we watched, and is a little older than our
+ * beginning, tells that the server's clock is behind ours. */
+void ledger_see(struct ledger *l, const struct sighting *s, bool wanted);
 
 #endif

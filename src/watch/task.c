@@ -18,12 +18,6 @@ follower(struct list *link)
     return LIST_OWNER(link, struct task, job.in_batch);
 }
 
-static int64_t
-wall_ms(void)
-{
-    return clock_wall() * 1000;
-}
-
 const char *
 task_field(const struct task *t, const char *name)
 {
@@ -98,7 +92,7 @@ task_new(
     t->record.uidvalidity = meta->uidvalidity;
     t->record.uid = meta->uid;
     t->record.stage = STAGE_PLANNED;
-    t->record.since = wall_ms();
+    t->record.since = clock_wall_ms();
     if (j != NULL) {
         letter_pack(l, &packed);
         t->record.letter = buf_span(&packed);
@@ -198,7 +192,7 @@ task_stdin(struct task *t, enum hook_stdin kind, struct err *e)
 static void
 tell(struct task *t)
 {
-    t->record.since = wall_ms();
+    t->record.since = clock_wall_ms();
     if (t->journal != NULL)
         journal_move(t->journal, &t->record);
 }
@@ -294,7 +288,7 @@ task_wait(struct task *t, const struct outcome *o, uint64_t wait_ms)
 {
     note(t, o);
     t->record.stage = STAGE_WAITING;
-    t->record.due = wall_ms() + (int64_t)wait_ms;
+    t->record.due = clock_wall_ms() + (int64_t)wait_ms;
     tell_all(t);
 }
 

@@ -443,7 +443,7 @@ rule_number(const struct work *w, const char *name)
 static void
 enqueue(struct work *w, struct task *t)
 {
-    int64_t wait = t->record.due - clock_wall() * 1000;
+    int64_t wait = t->record.due - clock_wall_ms();
     if (wait > longest_wait_ms) /* the clock was set */
         wait = longest_wait_ms;
     if (t->record.stage == STAGE_WAITING && wait > 0)

@@ -22,7 +22,7 @@ PREAUTH = r"PREAUTH|STARTTLS"
 NO_MAILBOX = r"mailbox|NONEXISTENT"
 PLAIN_TEXT = "only to localhost"
 NOT_AS_ROOT = r"allow_root"
-RENUMBERED = r"UIDVALIDITY"
+RENUMBERED = r"renumbered"
 WOULD_RUN = r"would run"
 ACTION_DROPPED = r"dropped"
 

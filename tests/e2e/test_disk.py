@@ -13,7 +13,7 @@ from waiting import wait_for
 
 CANNOT_CREATE, IO_ERROR = 73, 74
 # what the log says of it, whoever says it
-SHORT = r"no space|disk is full|full\b|read-only|input/output|not be written"
+SHORT = r"no space|disk is full|read-only|i/o error|input/output"
 
 
 def as_root():

@@ -58,14 +58,25 @@ def test_no_flush_before_the_hook_of_a_mail(watched):
         assert not FLUSHES & set(calls), calls
 
 
-def test_no_flush_before_the_last_hook_of_many(watched):
-    """However long the journal's log grows meanwhile."""
+@pytest.mark.parametrize("pace", ["at once", "one by one"])
+def test_no_flush_before_the_last_hook_of_many(watched, pace):
+    """However long the journal's log grows meanwhile; and, one by one, although there is nothing
+    else to do each time before the server sends the next."""
+
+    def send_one_by_one(c, tag, arguments):
+        uid_set, _, items = arguments.partition(" ")
+        for number, uid, message in c.matching(uid_set):
+            watched.wait(uid - 1)
+            c.send_fetch(number, uid, message, items)
+        c.ok(tag)
 
     def deliver():
         for number in range(MANY - 1):
             watched.server.deliver(mail(f"mail {number}"), announce=False)
         watched.server.deliver(mail("the last"))
 
+    if pace == "one by one":
+        watched.server.on["UID FETCH"] = send_one_by_one
     calls = watched.calls_of(deliver, MANY + 1)
     assert calls.count("spawn") == MANY
     assert not FLUSHES & set(calls)

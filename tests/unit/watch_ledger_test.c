@@ -198,7 +198,7 @@ without_a_journal_nothing_is_kept_and_nothing_breaks(void **state)
     ledger_checked(&l, &m);
     ledger_close(&l, &entry);
     assert_true(list_empty(&l.open));
-    ledger_see(&l, &seen);
+    ledger_see(&l, &seen, false);
     assert_false(ledger_is_old(&l, &seen));
     assert_int_equal(l.epoch_since, 0); /* a new epoch begins at now, then */
     mailbox_clear(&m);
@@ -247,7 +247,7 @@ static void
 see(struct state *s, unsigned n, int64_t received)
 {
     struct sighting seen = sighting(n, received);
-    ledger_see(&s->ledger, &seen);
+    ledger_see(&s->ledger, &seen, false);
 }
 
 static bool
@@ -313,6 +313,21 @@ a_first_start_that_looks_back_takes_what_is_young_enough(void **state)
     assert_false(is_old(s, 1, 0));
 }
 
+static void
+a_server_whose_clock_is_behind_begins_earlier(void **state)
+{
+    struct state *s = *state;
+    see(s, 1, NOW - DAY);
+    assert_int_equal(s->ledger.epoch_since, NOW - DAY);
+    see(s, 2, NOW - 30 * DAY); /* an old one, moved here */
+    assert_int_equal(s->ledger.epoch_since, NOW - DAY);
+    assert_after_restart(s, 4, " 5 6 7 8 9 10 11");
+    assert_int_equal(s->ledger.epoch_since, NOW - DAY);
+    begin(s, 8, 3, false);
+    assert_false(is_old(s, 3, NOW - DAY));
+    assert_true(is_old(s, 3, NOW - DAY - 1));
+}
+
 /* Renumbered before all of a first look back has come: the rest of it is still owed. */
 static void
 what_a_first_look_back_owes_outlives_its_numbers(void **state)
@@ -368,6 +383,8 @@ main(void)
             a_first_start_that_looks_back_takes_what_is_young_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_a_first_look_back_owes_outlives_its_numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_server_whose_clock_is_behind_begins_earlier, set_up, tear_down),
         cmocka_unit_test(without_a_journal_nothing_is_kept_and_nothing_breaks),
     };
     return cmocka_run_group_tests_name("watch_ledger", tests, NULL, NULL);
