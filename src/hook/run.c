@@ -327,6 +327,17 @@ dissolve(struct run *r)
 }
 
 static void
+linger(struct run *r)
+{
+    unsigned n = 0;
+    list_append(r->left, &r->link);
+    for (const struct list *link = r->left->next; link != r->left; link = link->next)
+        n++;
+    if (n > RUN_LEFT_MAX)
+        dissolve(LIST_OWNER(r->left->next, struct run, link));
+}
+
+static void
 finish(struct run *r)
 {
     loop_timer_clear(r->loop, &r->timer);
@@ -338,7 +349,7 @@ finish(struct run *r)
     if (r->outcome.result == RUN_SPAWN || !r->captured)
         dissolve(r);
     else if (r->left != NULL)
-        list_append(r->left, &r->link);
+        linger(r);
 }
 
 /* The hook's group may have been left with members who did not heed TERM. */
@@ -354,6 +365,8 @@ fail_to_start(struct run *r, int number)
 {
     r->outcome.result = RUN_SPAWN;
     r->outcome.status = number == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+    r->outcome.shortage =
+        number == EMFILE || number == ENFILE || number == EAGAIN || number == ENOMEM;
     if (number == ENOEXEC)
         err_set(&r->why, ERR_INPUT, "%s: not a program; a script begins with #!", r->path);
     else

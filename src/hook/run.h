@@ -25,6 +25,7 @@ enum run_result {
 enum {
     RUN_TAIL_MAX = 4096,
     RUN_LINE_MAX = 1024,
+    RUN_LEFT_MAX = 64, /* leavings at once; of more, the oldest lose their pipe */
 };
 
 struct outcome {
@@ -35,6 +36,7 @@ struct outcome {
     struct span tail;   /* last RUN_TAIL_MAX bytes of output, escaped, lines parted by \n, the last
                            one without; valid during the callback */
     const char *reason; /* RUN_SPAWN: why; else "" */
+    bool shortage;      /* RUN_SPAWN: of descriptors, processes or memory; nothing to do with it */
 };
 
 struct run_opts {

@@ -146,7 +146,8 @@ static const char *const migrations[FORMAT] = {
     " rule TEXT NOT NULL,"
     " subject TEXT NOT NULL,"
     " letter BLOB NOT NULL"
-    ") STRICT",
+    ") STRICT;"
+    "CREATE INDEX dead_files ON job (file) WHERE stage = 5",
 };
 
 /* Of a mailbox: ?1 its row. Of a name: ?1 account, ?2 mailbox. Of a job: ?1 to ?23 as the columns
@@ -181,6 +182,7 @@ enum query {
     MOVE,
     REFILE,
     DROP,
+    HAS_DEAD,
     N_QUERIES
 };
 
@@ -242,6 +244,7 @@ static const char *const queries[N_QUERIES] = {
     [REFILE] = ("UPDATE job SET file = ?12, file_size = ?13, file_digest = ?14,"
                 " file_is_whole = ?15 WHERE id = ?1"),
     [DROP] = "DELETE FROM job WHERE id = ?1",
+    [HAS_DEAD] = "SELECT 1 FROM job WHERE file = ?1 AND stage = 5 LIMIT 1",
 };
 
 struct journal {
@@ -623,6 +626,15 @@ journal_load(
     if (c->known || b->cursor.known)
         box_apply(b, c);
     return 0;
+}
+
+bool
+journal_has_dead(struct journal *j, const char *file)
+{
+    sqlite3_stmt *s = j->statements[HAS_DEAD];
+    put_text(s, 1, file);
+    bool found = sqlite3_step(s) == SQLITE_ROW;
+    return sqlite3_reset(s) != SQLITE_OK || found;
 }
 
 int

@@ -141,6 +141,8 @@ void journal_drop(struct journal *j, uint64_t id);
 int journal_each(struct journal *j, bool dead, void (*each)(void *arg, const struct record *r),
     void *arg, struct err *e);
 unsigned journal_dead(const struct journal *j); /* how many are */
+/* Whether one that is dead, and committed, has this file; true also when that cannot be read. */
+bool journal_has_dead(struct journal *j, const char *file);
 
 /* --- the turn --- */
 

@@ -713,6 +713,12 @@ queue_end_message(
 }
 
 unsigned
+queue_delayed(const struct queue *q)
+{
+    return q->count[JOB_DELAYED];
+}
+
+unsigned
 queue_running(const struct queue *q)
 {
     return q->count[JOB_RUNNING];

@@ -89,6 +89,7 @@ void queue_end_message(
     struct queue *q, uint64_t message, void (*drop)(void *arg, struct job *job), void *arg);
 
 unsigned queue_running(const struct queue *q);
+unsigned queue_delayed(const struct queue *q); /* waiting for another attempt's time */
 unsigned queue_waiting(const struct queue *q); /* all that do not run and are no followers */
 /* Of them, those that waited for nothing but others when queue_next() was last asked. */
 unsigned queue_startable(const struct queue *q);

@@ -50,6 +50,7 @@ struct daemon {
     struct journal *journal; /* or NULL */
     struct control *control; /* or NULL */
     bool journal_fails;      /* nothing new is taken until it does not */
+    struct err journal_error;
     struct post *posts;
     size_t n_posts;
     struct watched *boxes;
@@ -82,8 +83,7 @@ on_mail(void *arg, struct mail *mail)
     struct daemon *d = box->owner;
     const struct meta *meta = &mail->meta;
     /* asked for because its file was lost: its letters are written already */
-    if (mail->wanted && work_supply(d->work, meta->account, meta->mailbox, meta->uidvalidity,
-                            meta->uid, mail->file, mail->whole)) {
+    if (mail->wanted && work_supply(d->work, meta, mail->file, mail->whole)) {
         mail->file = NULL;
         mail_free(mail);
         return;
@@ -109,6 +109,7 @@ say_journal(struct daemon *d, const struct err *e)
         hold_watches(d, true);
     }
     d->journal_fails = true;
+    d->journal_error = *e;
     loop_timer_set(d->loop, &d->commit_again, clock_ms() + COMMIT_AGAIN_MS);
 }
 
@@ -135,11 +136,13 @@ static void
 on_baseline(void *arg, enum mailbox_opening how)
 {
     struct watched *box = arg;
+    struct daemon *d = box->owner;
     struct err e;
     struct ledger_first first = first_of_account(box->post->account);
-    if (ledger_baseline(&box->ledger, &box->progress, how == MAILBOX_FIRST ? &first : NULL, &e) !=
-        0)
-        say_journal(box->owner, &e);
+    work_renumbered(d->work, box->account, box->name, box->progress.uidvalidity);
+    watched_renumbered(box);
+    /* what cannot be written now waits for this turn's commit, which says so */
+    ledger_baseline(&box->ledger, &box->progress, how == MAILBOX_FIRST ? &first : NULL, &e);
 }
 
 /* What was asked for by name, and did not come, is not there any more. */
@@ -148,12 +151,17 @@ give_up_missing(struct watched *box)
 {
     struct daemon *d = box->owner;
     while (box->progress.absent.n > 0) {
-        uint32_t uid = box->progress.absent.v[0];
-        if (!work_gone(d->work, box->account, box->name, uid))
-            log_detail("%s: message %u is gone", watch_name(box->watch), (unsigned)uid);
-        watched_read(box, uid);
-        ledger_gone(&box->ledger, uid);
-        mailbox_forget(&box->progress, uid);
+        const struct meta meta = {
+            .account = box->account,
+            .mailbox = box->name,
+            .uidvalidity = box->progress.uidvalidity,
+            .uid = box->progress.absent.v[0],
+        };
+        log_detail("%s: message %u is gone", watch_name(box->watch), (unsigned)meta.uid);
+        work_gone(d->work, &meta);
+        watched_gone(box, meta.uid);
+        ledger_gone(&box->ledger, meta.uid);
+        mailbox_forget(&box->progress, meta.uid);
     }
 }
 
@@ -366,27 +374,64 @@ find_box(const struct daemon *d, const char *account, const char *mailbox)
     return NULL;
 }
 
-static struct watch *
-find_watch(void *arg, const char *account, const char *mailbox)
+/* Whether it is watched by some run of this configuration, if not by this one. */
+static bool
+is_configured(const struct daemon *d, const char *account, const char *mailbox)
 {
-    struct watched *box = find_box(arg, account, mailbox);
-    return box != NULL && !box->stopped ? box->watch : NULL;
+    const struct config *c = d->opts.config;
+    for (size_t i = 0; i < c->n_accounts; i++)
+        if (strcmp(c->accounts[i].name, account) == 0)
+            return strv_has(&c->accounts[i].mailboxes, mailbox);
+    return false;
 }
 
+static enum reach
+reach(void *arg, const char *account, const char *mailbox, struct watch **watch)
+{
+    struct daemon *d = arg;
+    struct watched *box = find_box(d, account, mailbox);
+    if (box == NULL || box->stopped)
+        return is_configured(d, account, mailbox) ? REACH_LATER : REACH_NEVER;
+    *watch = box->watch;
+    return REACH_NOW;
+}
+
+/* Where UIDs mean nothing beyond a connection, another message might come. */
 static bool
 on_lost(void *arg, const struct record *r, bool whole)
 {
     struct daemon *d = arg;
     struct watched *box = find_box(d, r->account, r->mailbox);
-    if (box == NULL || !box->progress.known || box->progress.uidvalidity != r->uidvalidity)
+    if (r->uidvalidity == 0)
         return false;
-    if (r->letter.n == 0)
-        watched_revive(box, r->uid, r->id);
+    if (box == NULL)
+        return is_configured(d, r->account, r->mailbox);
+    if (!box->progress.known || box->progress.uidvalidity != r->uidvalidity)
+        return false;
     mailbox_want(&box->progress, r->uid);
     if (whole)
         watch_want_whole(box->watch);
     watch_check(box->watch);
     return true;
+}
+
+/* In a later life where it is not watched in this one; never where its number means nothing. */
+static void
+on_unread(void *arg, const struct record *r)
+{
+    struct daemon *d = arg;
+    struct watched *box = find_box(d, r->account, r->mailbox);
+    if (box == NULL && is_configured(d, r->account, r->mailbox))
+        return;
+    if (box == NULL || !box->progress.known || box->progress.uidvalidity != r->uidvalidity ||
+        r->uidvalidity == 0) {
+        watched_bury(d->journal, r);
+        log_error("%s/%s:%u: cannot be read once more: no longer on the server", r->account,
+            r->mailbox, (unsigned)r->uid);
+        return;
+    }
+    watched_revive(box, r);
+    watch_check(box->watch);
 }
 
 static void
@@ -655,6 +700,8 @@ stop_what_ended(struct daemon *d)
         stop_dead_accounts(d);
     if (d->opts.once && is_all_looked_at(d))
         work_hurry(d->work);
+    if (d->opts.once && d->journal_fails && is_idle(d))
+        end_with(d, DAEMON_FAILED, &d->journal_error);
     if (d->opts.once && is_all_done(d))
         end_with(d, d->failure.kind == ERR_NONE ? DAEMON_DONE : DAEMON_FAILED, NULL);
 }
@@ -681,10 +728,10 @@ may_sort(const struct daemon *d)
 /* --- the turn --- */
 
 static void
-flush_output(struct daemon *d)
+flush_output(struct daemon *d, bool committed)
 {
-    while (!list_empty(&d->dirty))
-        watch_flush(watch_of_dirty(d->dirty.next));
+    LIST_EACH(&d->dirty, link)
+    watch_flush(watch_of_dirty(link), committed);
 }
 
 /* What this turn came to becomes known for good, all of it or nothing: then it waits, no hook that
@@ -702,7 +749,8 @@ commit(struct daemon *d)
     if (d->journal_fails) {
         log_info("the journal is written again");
         d->journal_fails = false;
-        hold_watches(d, false);
+        if (d->phase == PHASE_RUNNING)
+            hold_watches(d, false);
     }
     return true;
 }
@@ -742,8 +790,9 @@ turn(struct daemon *d)
         intake_sort(d->intake);
     if (d->phase != PHASE_KILLING)
         work_choose(d->work);
-    work_start(d->work, commit(d));
-    flush_output(d);
+    bool committed = commit(d);
+    work_start(d->work, committed);
+    flush_output(d, committed);
     stop_what_ended(d);
     tidy(d);
 }
@@ -774,7 +823,8 @@ daemon_run(struct daemon *d, struct err *e)
     while (!is_over(d));
     stop_watches(d);
     leave_unfinished(d);
-    commit(d);
+    if (!commit(d))
+        work_keep_all(d->work);
     *e = d->failure;
     return d->end;
 }
@@ -817,13 +867,15 @@ make_work(struct daemon *d)
         .spool = d->spool,
         .journal = d->journal,
         .rules = &c->rules,
+        .hooks = c->hooks,
         .retries = c->retries,
         .manners = c->manners,
         .max_hooks = c->daemon.max_hooks,
         .secrets = &c->secrets,
         .inherited = &d->inherited,
-        .find_watch = find_watch,
+        .reach = reach,
         .on_lost = on_lost,
+        .on_unread = on_unread,
         .on_owed = on_owed,
         .on_outcome = d->opts.on_outcome,
         .outcome_arg = d->opts.arg,

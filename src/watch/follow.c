@@ -157,8 +157,14 @@ ask_mailbox(struct task *t, const struct action *a)
         [ACTION_DELETE] = ACT_DELETE,
     };
     struct follow *f = follow_of(t);
-    struct watch *w = f->opts.find_watch(f->opts.arg, t->record.account, t->record.mailbox);
-    if (w == NULL) {
+    struct watch *w;
+    switch (f->opts.reach(f->opts.arg, t->record.account, t->record.mailbox, &w)) {
+    case REACH_NOW:
+        break;
+    case REACH_LATER:
+        move_to(&f->asking, t);
+        return;
+    case REACH_NEVER:
         refuse(t, "nobody watches that mailbox any more");
         return;
     }
@@ -312,7 +318,7 @@ abandon(struct follow *f, struct list *ring)
         struct task *t = LIST_OWNER(link, struct task, link);
         loop_timer_clear(f->opts.loop, &t->again);
         watch_unask(&t->act);
-        t->parcel->kept = t->journal != NULL;
+        t->parcel->kept |= t->journal != NULL;
         task_free(t);
     }
 }

@@ -13,12 +13,19 @@
 
 struct follow;
 
+enum reach {
+    REACH_NOW,   /* *watch watches it */
+    REACH_LATER, /* not in this life: it is configured, and left out, or the login was refused */
+    REACH_NEVER, /* the configuration does not know it any more */
+};
+typedef enum reach follow_reach(
+    void *arg, const char *account, const char *mailbox, struct watch **watch);
+
 struct follow_opts {
     struct loop *loop;
     char *const *inherited;     /* the environment of commands */
     const struct strv *secrets; /* names they must not inherit */
-    /* Who watches this mailbox; NULL: nobody does. */
-    struct watch *(*find_watch)(void *arg, const char *account, const char *mailbox);
+    follow_reach *reach;
     /* One line that a command printed. */
     void (*on_line)(void *arg, struct span line); /* arg: the task */
     /* Its last action is done, or never will be: `failed` is the name of the one that failed, or

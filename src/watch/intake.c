@@ -109,15 +109,13 @@ deliver_hits(struct intake *in, struct mail *m, const struct sort_answer *answer
 
 /* --- known ones --- */
 
-/* What a message says of itself and no server rewrites. A date from the future would make all that
- * comes before it look old. */
+/* What a message says of itself and no server rewrites. */
 static struct sighting
 look_at(const struct mail *m, const struct facts *f)
 {
     char date[32] = "";
     unsigned char digest[DIGEST_SIZE];
-    int64_t now = clock_wall();
-    struct sighting s = {.received = m->meta.received < now ? m->meta.received : now};
+    struct sighting s = {.received = m->meta.received};
     if (f->has_date)
         snprintf(date, sizeof date, "%" PRId64, f->date);
     const struct span parts[] = {span_str(f->message_id), span_str(date),
@@ -133,7 +131,7 @@ is_known(struct mail *m, const struct facts *facts)
     struct watched *b = m->box;
     struct sighting s = look_at(m, facts);
     bool known = m->wanted && !watched_is_revived(b, m->meta.uid) && ledger_is_old(&b->ledger, &s);
-    ledger_see(&b->ledger, &s, m->wanted);
+    ledger_see(&b->ledger, &s, m->wanted, clock_wall());
     return known;
 }
 

@@ -34,7 +34,7 @@ set_epoch_since(struct ledger *l)
 }
 
 int
-ledger_restore(struct ledger *l, struct mailbox *m, struct err *e)
+ledger_restore(struct ledger *l, struct mailbox *m, int64_t now, struct err *e)
 {
     struct cursor c = {0};
     if (l->journal == NULL)
@@ -48,7 +48,7 @@ ledger_restore(struct ledger *l, struct mailbox *m, struct err *e)
         l->uidvalidity = c.uidvalidity;
         l->checked = c.mark;
         l->settled = c.mark;
-        l->begun = c.begun;
+        l->begun = c.begun < now ? c.begun : now;
         l->floor = c.floor;
         l->latest = c.latest;
         l->wanting = c.n_wanted > 0 || c.mark == 0;
@@ -181,25 +181,30 @@ ledger_is_old(struct ledger *l, const struct sighting *s)
     return seen > 0;
 }
 
-/* An older one was moved here from somewhere else. */
+/* One that is much older was moved here from somewhere else, unless we began in the future. */
 static void
-begin_earlier(struct ledger *l, int64_t received)
+begin_earlier(struct ledger *l, int64_t received, int64_t now)
 {
-    if (received == 0 || received >= l->begun || received < l->begun - CLOCKS_DIFFER)
+    bool skewed = received >= l->begun - CLOCKS_DIFFER || l->begun > now;
+    if (received == 0 || received >= l->begun || !skewed)
         return;
     l->begun = received;
     journal_began(l->journal, l->account, l->mailbox, received);
 }
 
+/* A date from the future would make all that comes before it look old. */
 void
-ledger_see(struct ledger *l, const struct sighting *s, bool wanted)
+ledger_see(struct ledger *l, const struct sighting *s, bool wanted, int64_t now)
 {
+    struct sighting seen = *s;
     if (l->journal == NULL)
         return;
-    journal_see(l->journal, l->account, l->mailbox, s);
-    if (s->received > l->latest)
-        l->latest = s->received;
+    if (seen.received > now)
+        seen.received = now;
+    journal_see(l->journal, l->account, l->mailbox, &seen);
+    if (seen.received > l->latest)
+        l->latest = seen.received;
     if (!wanted)
-        begin_earlier(l, s->received);
+        begin_earlier(l, seen.received, now);
     set_epoch_since(l);
 }

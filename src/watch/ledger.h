@@ -39,8 +39,9 @@ struct ledger {
 
 void ledger_init(
     struct ledger *l, struct journal *journal, const char *account, const char *mailbox);
-/* Puts what the journal knows into the mailbox. 0, or -1 with *e. */
-int ledger_restore(struct ledger *l, struct mailbox *m, struct err *e);
+/* Puts what the journal knows into the mailbox. A beginning that lies in the future, by `now`, was
+ * made by a clock that was wrong. 0, or -1 with *e. */
+int ledger_restore(struct ledger *l, struct mailbox *m, int64_t now, struct err *e);
 /* The mailbox begins, or begins anew, as m says: on the disk when this returns; -1 with *e when it
  * has to wait for a later commit. The first time `first` says when it began, and what is too old;
  * NULL later. */
@@ -63,8 +64,8 @@ void ledger_checked(struct ledger *l, const struct mailbox *m);
 /* A message that was wanted, and is none of ours: older than the floor, or seen before the mailbox
  * was renumbered. Its `received` is 0 if the server told no date. */
 bool ledger_is_old(struct ledger *l, const struct sighting *s);
-/* The message was looked at. One that came while we watched, and is a little older than our
- * beginning, tells that the server's clock is behind ours. */
-void ledger_see(struct ledger *l, const struct sighting *s, bool wanted);
+/* The message was looked at. A date in the future counts as now. One that came while we watched,
+ * and is a little older than our beginning, tells that the server's clock is behind ours. */
+void ledger_see(struct ledger *l, const struct sighting *s, bool wanted, int64_t now);
 
 #endif

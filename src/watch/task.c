@@ -30,10 +30,28 @@ task_is_follower(const struct task *t)
     return t->record.batch != 0 && t->record.batch != t->record.id;
 }
 
+static bool
+owes(const struct task *t, bool to_mailbox)
+{
+    const struct actions *all = task_actions(t);
+    for (size_t i = t->record.acted; i < all->n; i++)
+        if (action_is_for_mailbox(&all->v[i]) == to_mailbox)
+            return true;
+    return false;
+}
+
+bool
+task_owes_mailbox(const struct task *t)
+{
+    return owes(t, true);
+}
+
 bool
 task_needs_message(const struct task *t)
 {
-    return t->letter->stdin_kind == STDIN_MESSAGE || t->letter->stdin_kind == STDIN_HEADERS;
+    enum hook_stdin kind = t->letter->stdin_kind;
+    bool runs = t->record.stage != STAGE_RAN || owes(t, false);
+    return runs && (kind == STDIN_MESSAGE || kind == STDIN_HEADERS);
 }
 
 /* --- coming and going --- */
@@ -52,15 +70,23 @@ set_file(struct task *t)
     memcpy(r->file_digest, note.digest, sizeof r->file_digest);
 }
 
+static const char *
+own(struct task *t, const char *text)
+{
+    strv_add(&t->texts, text);
+    return t->texts.v[t->texts.n - 1];
+}
+
+/* The names are the configuration's own; a field is what a hook may be told of them. */
 static void
-set_texts(struct task *t)
+set_texts(struct task *t, const char *account, const char *mailbox)
 {
     struct record *r = &t->record;
-    r->account = task_field(t, "ACCOUNT");
-    r->mailbox = task_field(t, "MAILBOX");
-    r->event = task_field(t, "EVENT_ID");
-    r->rule = task_field(t, "RULE");
-    r->subject = task_field(t, "SUBJECT");
+    r->account = own(t, account);
+    r->mailbox = own(t, mailbox);
+    r->event = own(t, task_field(t, "EVENT_ID"));
+    r->rule = own(t, task_field(t, "RULE"));
+    r->subject = own(t, task_field(t, "SUBJECT"));
     r->result = "";
     set_file(t);
 }
@@ -88,7 +114,7 @@ task_new(
 {
     struct task *t = make(j, p, l, rule);
     struct buf packed = {0};
-    set_texts(t);
+    set_texts(t, meta->account, meta->mailbox);
     t->record.uidvalidity = meta->uidvalidity;
     t->record.uid = meta->uid;
     t->record.stage = STAGE_PLANNED;
@@ -126,7 +152,7 @@ task_restore(
     t->record.letter = (struct span){0};
     buf_addspan(&t->tail, r->tail);
     t->record.tail = buf_span(&t->tail);
-    set_texts(t);
+    set_texts(t, r->account, r->mailbox);
     t->record.result = known_result(r->result);
     fields_set(&l->fields, "FILE", parcel_path(p));
     return t;
@@ -142,28 +168,37 @@ task_free(struct task *t)
     list_remove(&t->waiting);
     list_remove(&t->link);
     buf_free(&t->tail);
+    strv_free(&t->texts);
     free(t);
 }
 
 /* --- its standard input --- */
 
+/* A letter of a time when its rule wanted something else has none. */
+static int
+write_line(struct spool_file *f, const struct task *t, struct err *e)
+{
+    if (t->letter->json == NULL)
+        return 0;
+    if (spool_write(f, span_str(t->letter->json), e) != 0)
+        return -1;
+    return spool_write(f, SPAN("\n"), e);
+}
+
 static int
 write_lines(struct spool_file *f, struct task *t, struct err *e)
 {
     EACH_FOLLOWER(t, link)
-    if (spool_write(f, span_str(follower(link)->letter->json), e) != 0 ||
-        spool_write(f, SPAN("\n"), e) != 0)
+    if (write_line(f, follower(link), e) != 0)
         return -1;
-    if (spool_write(f, span_str(t->letter->json), e) != 0 || spool_write(f, SPAN("\n"), e) != 0)
-        return -1;
-    return spool_finish(f, e);
+    return write_line(f, t, e) == 0 ? spool_finish(f, e) : -1;
 }
 
 /* A file without a name: it is gone with the last descriptor. */
 static int
 open_lines(struct task *t, struct err *e)
 {
-    struct spool_file *f = spool_begin(t->parcel->spool, e);
+    struct spool_file *f = spool_begin(t->parcel->among->spool, e);
     int fd = -1;
     if (f != NULL && write_lines(f, t, e) == 0)
         fd = spool_reopen(f, e);
@@ -317,21 +352,11 @@ task_acted(struct task *t)
     tell(t);
 }
 
-static void
-bury(struct task *t)
-{
-    if (t->journal != NULL)
-        t->parcel->kept = true;
-}
-
 void
 task_die(struct task *t, const char *result)
 {
     t->record.result = result;
     t->record.stage = STAGE_DEAD;
-    EACH_FOLLOWER(t, link)
-    bury(follower(link));
-    bury(t);
     tell_all(t);
 }
 

@@ -27,7 +27,8 @@ struct task {
     struct journal *journal; /* or NULL */
     struct parcel *parcel;
     struct letter *letter;
-    struct record record;    /* its texts are the letter's, its file the parcel's */
+    struct record record; /* its file is the parcel's; the other texts are in `texts` */
+    struct strv texts;
     struct buf tail;         /* what the record's tail points to */
     struct run *run;         /* while a process of it runs */
     struct letter *errand;   /* the letter of the action that runs */
@@ -47,8 +48,10 @@ void task_free(struct task *t); /* tells nothing */
 
 const char *task_field(const struct task *t, const char *name);
 bool task_is_follower(const struct task *t); /* another one of its batch led the run */
-/* Whether its hook cannot run without the message. */
+/* Whether what is still to run of it cannot do without the message. */
 bool task_needs_message(const struct task *t);
+/* Whether a change to its mailbox is owed. */
+bool task_owes_mailbox(const struct task *t);
 /* The file its letter's stdin is; -1 with *e, or for none. */
 int task_stdin(struct task *t, enum hook_stdin kind, struct err *e);
 

@@ -43,6 +43,7 @@ struct watch {
     uint64_t up_since;       /* 0 = not up */
     bool open;               /* the mailbox is, and was told of the errands */
     bool asked;              /* an errand waits to be said */
+    bool removes;            /* what waits to be said may remove what was just copied */
     bool held;
     bool stopping;
     char last_error[sizeof((struct err *)0)->text]; /* said once, not at every try */
@@ -61,6 +62,7 @@ disconnect(struct watch *w)
     session_free(w->session);
     spool_remove(w->incoming);
     w->open = false;
+    w->removes = false;
     w->stream = NULL;
     w->session = NULL;
     w->incoming = NULL;
@@ -207,6 +209,7 @@ copied(struct watch *w, const struct session_event *event)
     struct watch_errand *e = errand_of(w, event->act);
     assert(e != NULL);
     e->act.copied = true; /* should this connection be lost now */
+    w->removes = true;
     e->on_copied(e->arg);
 }
 
@@ -472,8 +475,11 @@ watch_free(struct watch *w)
 }
 
 void
-watch_flush(struct watch *w)
+watch_flush(struct watch *w, bool committed)
 {
+    if (w->removes && !committed)
+        return;
+    w->removes = false;
     if (w->asked && w->session != NULL)
         pump(w);
     w->asked = false;
@@ -495,7 +501,7 @@ watch_stop(struct watch *w)
     if (w->session != NULL && w->up_since != 0) {
         session_logout(w->session, clock_ms());
         queue_output(w);
-        watch_flush(w);
+        watch_flush(w, true);
     }
     disconnect(w);
     loop_timer_clear(w->opts.loop, &w->timer);

@@ -66,8 +66,9 @@ struct watch_opts {
 struct watch *watch_new(const struct watch_opts *opts);
 void watch_free(struct watch *w); /* closes at once; NULL is fine */
 
-/* Writes what the session has to say and leaves the dirty list: the last thing of a turn. */
-void watch_flush(struct watch *w);
+/* Writes what the session has to say and leaves the dirty list: the last thing of a turn. Where the
+ * turn was not committed, what would destroy a message that was copied in it stays and waits. */
+void watch_flush(struct watch *w, bool committed);
 /* The watch behind a link of the dirty list. */
 struct watch *watch_of_dirty(struct list *link);
 /* Does it as soon as the mailbox is open, and again on the next connection when this one is lost in

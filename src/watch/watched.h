@@ -28,10 +28,15 @@ int watched_init(struct watched *b, struct journal *j, const char *account, cons
     const struct ruleset *rules, struct err *e);
 void watched_clear(struct watched *b);
 
-/* The message could not be read, and is to be tried again: record `id` stands for it until then. */
-void watched_revive(struct watched *b, uint32_t uid, uint64_t id);
+/* The message could not be read, and is to be tried again: this record stands for it until then. */
+void watched_revive(struct watched *b, const struct record *r);
 bool watched_is_revived(const struct watched *b, uint32_t uid);
-/* It was read, or is gone: its record is settled. */
+/* It was read: its record is settled. */
 void watched_read(struct watched *b, uint32_t uid);
+/* It is gone / all are, for the mailbox was numbered anew: their records are dead once more. */
+void watched_gone(struct watched *b, uint32_t uid);
+void watched_renumbered(struct watched *b);
+/* A record without a letter is dead once more. */
+void watched_bury(struct journal *j, const struct record *r);
 
 #endif

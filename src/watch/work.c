@@ -9,19 +9,18 @@
 #include "sys/entropy.h"
 #include "sys/log.h"
 #include "watch/outcome.h"
+#include "watch/revive.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t longest_wait_ms = 7 * 86400 * (int64_t)1000;
-
 struct work {
     struct work_opts opts;
     struct queue *queue;
     struct follow *follow;
-    struct list parcels;
+    struct parcels parcels;
     struct list spent;  /* settled tasks: their parcels go with the commit */
     struct list fresh;  /* tasks the journal has not committed yet, by `fresh` */
     struct list chosen; /* to be started behind this turn's commit */
@@ -30,7 +29,6 @@ struct work {
     struct loop_timer due;
     struct work_tally tally;
     unsigned inside;
-    uint64_t last_message;
     bool hurried;
     bool ending;
 };
@@ -220,10 +218,14 @@ supersede(struct work *w, struct task *t)
 }
 
 static void
-end_message(struct work *w, struct task *t)
+end_messages(struct work *w, struct task *t)
 {
+    LIST_EACH(&t->job.followers, link)
+    queue_end_message(w->queue, LIST_OWNER(link, struct job, in_batch)->message, drop_job, w);
     queue_end_message(w->queue, t->job.message, drop_job, w);
 }
+
+static void cannot_start(struct work *w, struct task *t, const struct err *e);
 
 static void
 on_done(void *arg, const struct outcome *o)
@@ -235,8 +237,14 @@ on_done(void *arg, const struct outcome *o)
     uint64_t wait_ms = 0;
     t->run = NULL;
     list_remove(&t->link);
+    if (o->shortage) {
+        struct err e;
+        err_set(&e, ERR_SYSTEM, "%s", o->reason);
+        cannot_start(w, t, &e);
+        return;
+    }
     if (o->stop_message)
-        end_message(w, t);
+        end_messages(w, t);
     if (w->opts.on_outcome != NULL)
         w->opts.on_outcome(w->opts.outcome_arg, o);
     bool again = !cut_short && !t->job.stopping && temporary &&
@@ -409,7 +417,7 @@ on_due(void *arg)
 struct parcel *
 work_parcel(struct work *w, struct spool_file *file, bool whole)
 {
-    return parcel_new(w->opts.spool, file, whole, ++w->last_message, &w->parcels);
+    return parcel_new(&w->parcels, file, whole);
 }
 
 bool
@@ -430,36 +438,18 @@ work_add(
 
 /* --- jobs of an earlier life --- */
 
-static uint64_t
-rule_number(const struct work *w, const char *name)
-{
-    for (size_t i = 0; i < w->opts.rules->n; i++)
-        if (strcmp(w->opts.rules->v[i].name, name) == 0)
-            return i;
-    return w->opts.rules->n; /* no rule of today: those keep order among each other */
-}
-
 /* What was cut short keeps its place; an attempt that is due later has lost it. */
 static void
 enqueue(struct work *w, struct task *t)
 {
     int64_t wait = t->record.due - clock_wall_ms();
-    if (wait > longest_wait_ms) /* the clock was set */
-        wait = longest_wait_ms;
+    int64_t longest = (int64_t)retry_of(t)->max_backoff_ms * 5 / 4;
+    if (wait > longest) /* the clock was set back */
+        wait = longest;
     if (t->record.stage == STAGE_WAITING && wait > 0)
         queue_push_waiting(w->queue, &t->job, clock_ms() + (uint64_t)wait);
     else
         queue_push(w->queue, &t->job, clock_ms());
-}
-
-static bool
-owes_to_mailbox(const struct task *t)
-{
-    const struct actions *all = task_actions(t);
-    for (size_t i = t->record.acted; i < all->n; i++)
-        if (action_is_for_mailbox(&all->v[i]))
-            return true;
-    return false;
 }
 
 static void
@@ -469,6 +459,16 @@ lose(struct work *w, struct task *t)
     log_error("%s: %s: its message is lost, and the server has it no longer", task_field(t, "RULE"),
         task_field(t, "EVENT_ID"));
     die(w, t, "gone");
+}
+
+/* Its message was fetched again, or need not be. */
+static void
+go_on(struct work *w, struct task *t)
+{
+    if (t->record.stage == STAGE_RAN)
+        follow_take(w->follow, t);
+    else
+        enqueue(w, t);
 }
 
 static void
@@ -484,273 +484,152 @@ fetch_again(struct work *w, struct task *t)
 
 /* A hook that was running when we died is due at once, and counts that attempt. */
 static void
-resume(struct work *w, struct task *t)
+resume(void *arg, struct task *t)
 {
-    if (owes_to_mailbox(t))
+    struct work *w = arg;
+    t->owner = w;
+    w->inside++;
+    LIST_EACH(&t->job.followers, link)
+    {
+        LIST_OWNER(link, struct task, job.in_batch)->owner = w;
+        w->inside++;
+    }
+    if (task_owes_mailbox(t))
         w->opts.on_owed(w->opts.arg, &t->record);
-    if (t->record.stage == STAGE_RAN)
-        follow_take(w->follow, t);
-    else if (t->parcel->file == NULL && task_needs_message(t))
+    if (t->parcel->file == NULL && task_needs_message(t))
         fetch_again(w, t);
     else
-        enqueue(w, t);
-}
-
-static struct parcel *
-find_parcel(struct work *w, const char *file)
-{
-    for (struct list *link = w->parcels.prev; link != &w->parcels; link = link->prev) {
-        struct parcel *p = LIST_OWNER(link, struct parcel, link);
-        if (p->file != NULL && file[0] != '\0' && strcmp(spool_note(p->file).name, file) == 0)
-            return p;
-    }
-    return NULL;
-}
-
-static struct parcel *
-adopt(struct work *w, const struct record *r)
-{
-    struct spool_note note = {.name = r->file, .size = r->file_size};
-    struct err e;
-    memcpy(note.digest, r->file_digest, sizeof note.digest);
-    struct spool_file *file = r->file[0] != '\0' ? spool_adopt(w->opts.spool, &note, &e) : NULL;
-    if (file == NULL && r->file[0] != '\0')
-        log_warn("%s/%s:%u: its spooled message is not to be trusted: %s", r->account, r->mailbox,
-            (unsigned)r->uid, e.text);
-    return work_parcel(w, file, r->file_is_whole);
-}
-
-/* The jobs of one message are neighbours in the journal. */
-struct restoring {
-    struct work *work;
-    struct parcel *parcel; /* of the record before */
-    uint32_t uidvalidity, uid;
-    char *account, *mailbox;
-    struct list members; /* followers whose leader is still to come, by `link` */
-    struct list ready;   /* tasks to be resumed when all are read, likewise */
-    struct strv dead;    /* files that dead letters refer to, sorted */
-};
-
-static bool
-is_same_message(const struct restoring *r, const struct record *record)
-{
-    return r->parcel != NULL && r->uid == record->uid && r->uidvalidity == record->uidvalidity &&
-           strcmp(r->account, record->account) == 0 && strcmp(r->mailbox, record->mailbox) == 0;
-}
-
-static int
-by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool
-is_dead(const struct restoring *r, const char *file)
-{
-    return r->dead.n > 0 &&
-           bsearch(&file, r->dead.v, r->dead.n, sizeof *r->dead.v, by_text) != NULL;
+        go_on(w, t);
+    loop_wake(w->opts.loop);
 }
 
 static void
-forget_message(struct restoring *r)
+on_unread(void *arg, const struct record *r)
 {
-    parcel_drop(r->parcel);
-    free(r->account);
-    free(r->mailbox);
-    r->parcel = NULL;
-    r->account = r->mailbox = NULL;
+    struct work *w = arg;
+    w->opts.on_unread(w->opts.arg, r);
 }
 
-static struct parcel *
-parcel_for(struct restoring *r, const struct record *record)
+static struct revive_opts
+revive_opts(struct work *w)
 {
-    if (is_same_message(r, record))
-        return r->parcel;
-    forget_message(r);
-    r->parcel = adopt(r->work, record);
-    r->parcel->kept = is_dead(r, record->file);
-    r->account = xstrdup(record->account);
-    r->mailbox = xstrdup(record->mailbox);
-    r->uid = record->uid;
-    r->uidvalidity = record->uidvalidity;
-    return r->parcel;
-}
-
-static void
-lead(struct restoring *r, struct task *t)
-{
-    LIST_EACH(&r->members, link)
-    {
-        struct task *f = LIST_OWNER(link, struct task, link);
-        if (f->record.batch != t->record.id)
-            continue;
-        list_remove(link);
-        list_append(&t->job.followers, &f->job.in_batch);
-        f->job.state = JOB_FOLLOWING;
-    }
-}
-
-static struct task *
-restore_task(struct work *w, struct parcel *p, const struct record *record)
-{
-    struct err e;
-    struct task *t = task_restore(w->opts.journal, p, record, rule_number(w, record->rule), &e);
-    if (t == NULL) {
-        log_error("%s/%s:%u: a job of rule %s cannot be read: %s", record->account, record->mailbox,
-            (unsigned)record->uid, record->rule, e.text);
-        p->kept = true;
-        w->tally.failed++;
-        return NULL;
-    }
-    t->owner = w;
-    t->job.formed = record->stage != STAGE_PLANNED;
-    w->inside++;
-    return t;
-}
-
-static void
-restore_one(void *arg, const struct record *record)
-{
-    struct restoring *r = arg;
-    if (record->letter.n == 0) {
-        r->work->opts.on_lost(r->work->opts.arg, record, false);
-        return;
-    }
-    struct task *t = restore_task(r->work, parcel_for(r, record), record);
-    if (t == NULL)
-        return;
-    if (task_is_follower(t) && record->stage != STAGE_RAN) {
-        list_append(&r->members, &t->link);
-        return;
-    }
-    lead(r, t);
-    list_append(&r->ready, &t->link);
-}
-
-static void
-note_dead(void *arg, const struct record *record)
-{
-    struct strv *files = arg;
-    if (record->file[0] != '\0')
-        strv_add(files, record->file);
-}
-
-/* Those whose leader is dead or gone are jobs by themselves. */
-static void
-resume_all(struct restoring *r)
-{
-    LIST_EACH(&r->members, orphan)
-    {
-        list_remove(orphan);
-        LIST_OWNER(orphan, struct task, link)->record.batch = 0;
-        list_append(&r->ready, orphan);
-    }
-    LIST_EACH(&r->ready, link)
-    {
-        list_remove(link);
-        resume(r->work, LIST_OWNER(link, struct task, link));
-    }
-}
-
-static bool
-is_claimed(void *arg, const char *name)
-{
-    struct restoring *r = arg;
-    return is_dead(r, name) || find_parcel(r->work, name) != NULL;
+    return (struct revive_opts){
+        .parcels = &w->parcels,
+        .rules = w->opts.rules,
+        .hooks = w->opts.hooks,
+        .on_task = resume,
+        .on_unread = on_unread,
+        .arg = w,
+    };
 }
 
 int
 work_restore(struct work *w, struct err *e)
 {
-    struct restoring r = {.work = w};
-    list_init(&r.members);
-    list_init(&r.ready);
-    int rc = journal_each(w->opts.journal, true, note_dead, &r.dead, e);
-    if (r.dead.n > 0)
-        qsort(r.dead.v, r.dead.n, sizeof *r.dead.v, by_text);
-    if (rc == 0)
-        rc = journal_each(w->opts.journal, false, restore_one, &r, e);
-    resume_all(&r);
-    if (rc == 0 && spool_sweep(w->opts.spool, is_claimed, &r, e) < 0)
-        rc = -1;
-    forget_message(&r);
-    strv_free(&r.dead);
-    return rc;
+    struct revive_opts opts = revive_opts(w);
+    int buried = revive_all(&opts, e);
+    if (buried > 0)
+        w->tally.failed += (unsigned)buried;
+    return buried < 0 ? -1 : 0;
 }
 
 void
 work_revive(struct work *w, const struct record *record)
 {
-    if (record->letter.n == 0) {
-        w->opts.on_lost(w->opts.arg, record, false);
-        return;
-    }
-    struct parcel *p = find_parcel(w, record->file);
-    p = p != NULL ? parcel_share(p) : adopt(w, record);
-    struct task *t = restore_task(w, p, record);
-    parcel_drop(p);
-    if (t == NULL)
-        return;
-    t->record.batch = 0;
-    t->job.formed = true;
-    resume(w, t);
-    loop_wake(w->opts.loop);
+    struct revive_opts opts = revive_opts(w);
+    revive_one(&opts, record);
 }
 
 /* --- messages fetched again --- */
 
 static bool
-waits_for(const struct task *t, const char *account, const char *mailbox, uint32_t uid)
+waits_for(const struct parcel *p, const struct meta *meta)
 {
-    return t->record.uid == uid && strcmp(t->record.account, account) == 0 &&
-           strcmp(t->record.mailbox, mailbox) == 0;
+    if (list_empty(&p->waiting))
+        return false;
+    const struct task *t = LIST_OWNER(p->waiting.next, const struct task, waiting);
+    return t->record.uid == meta->uid && t->record.uidvalidity == meta->uidvalidity &&
+           strcmp(t->record.account, meta->account) == 0 &&
+           strcmp(t->record.mailbox, meta->mailbox) == 0;
 }
 
 static struct parcel *
-find_waiting(struct work *w, const char *account, const char *mailbox, uint32_t uid)
+find_waiting(struct work *w, const struct meta *meta)
 {
-    LIST_EACH(&w->parcels, link)
+    LIST_EACH(&w->parcels.ring, link)
     {
         struct parcel *p = LIST_OWNER(link, struct parcel, link);
-        if (!list_empty(&p->waiting) &&
-            waits_for(LIST_OWNER(p->waiting.next, struct task, waiting), account, mailbox, uid))
+        if (waits_for(p, meta))
             return p;
     }
     return NULL;
 }
 
-bool
-work_supply(struct work *w, const char *account, const char *mailbox, uint32_t uidvalidity,
-    uint32_t uid, struct spool_file *file, bool whole)
+static void
+supply(struct work *w, struct parcel *from, struct parcel *p)
 {
-    struct parcel *p = find_waiting(w, account, mailbox, uid);
-    if (p == NULL ||
-        LIST_OWNER(p->waiting.next, struct task, waiting)->record.uidvalidity != uidvalidity)
-        return false;
-    p->file = file;
-    p->whole = whole;
-    LIST_EACH(&p->waiting, link)
+    parcel_share(from); /* its last task may leave it */
+    LIST_EACH(&from->waiting, link)
     {
         struct task *t = LIST_OWNER(link, struct task, waiting);
         list_remove(link);
+        if (t->parcel != p) {
+            parcel_drop(t->parcel);
+            t->parcel = parcel_share(p);
+        }
         task_refile(t);
-        enqueue(w, t);
+        go_on(w, t);
     }
-    return true;
+    parcel_drop(from);
 }
 
 bool
-work_gone(struct work *w, const char *account, const char *mailbox, uint32_t uid)
+work_supply(struct work *w, const struct meta *meta, struct spool_file *file, bool whole)
 {
-    struct parcel *p = find_waiting(w, account, mailbox, uid);
+    struct parcel *p = find_waiting(w, meta);
     if (p == NULL)
         return false;
+    p->file = file;
+    p->whole = whole;
+    parcel_share(p);
+    for (struct parcel *other = p; other != NULL; other = find_waiting(w, meta))
+        supply(w, other, p);
+    parcel_drop(p);
+    return true;
+}
+
+static void
+give_up(struct work *w, struct parcel *p)
+{
+    parcel_share(p);
     LIST_EACH(&p->waiting, link)
     {
         list_remove(link);
         lose(w, LIST_OWNER(link, struct task, waiting));
     }
-    return true;
+    parcel_drop(p);
+}
+
+void
+work_gone(struct work *w, const struct meta *meta)
+{
+    for (struct parcel *p; (p = find_waiting(w, meta)) != NULL;)
+        give_up(w, p);
+}
+
+void
+work_renumbered(struct work *w, const char *account, const char *mailbox, uint32_t uidvalidity)
+{
+    LIST_EACH(&w->parcels.ring, link)
+    {
+        struct parcel *p = LIST_OWNER(link, struct parcel, link);
+        if (list_empty(&p->waiting))
+            continue;
+        const struct record *r = &LIST_OWNER(p->waiting.next, struct task, waiting)->record;
+        if (r->uidvalidity != uidvalidity && strcmp(r->account, account) == 0 &&
+            strcmp(r->mailbox, mailbox) == 0)
+            give_up(w, p);
+    }
 }
 
 /* --- the end --- */
@@ -806,7 +685,7 @@ leave_all(struct work *w, struct task *t)
 static void
 leave_waiting(struct work *w)
 {
-    LIST_EACH(&w->parcels, link)
+    LIST_EACH(&w->parcels.ring, link)
     {
         struct parcel *p = parcel_share(LIST_OWNER(link, struct parcel, link));
         while (!list_empty(&p->waiting))
@@ -857,14 +736,14 @@ work_startable(const struct work *w)
 unsigned
 work_inside(const struct work *w)
 {
-    return w->inside;
+    return w->inside - queue_delayed(w->queue);
 }
 
-static struct watch *
-find_watch(void *arg, const char *account, const char *mailbox)
+static enum reach
+reach(void *arg, const char *account, const char *mailbox, struct watch **watch)
 {
     struct work *w = arg;
-    return w->opts.find_watch(w->opts.arg, account, mailbox);
+    return w->opts.reach(w->opts.arg, account, mailbox, watch);
 }
 
 struct work *
@@ -873,7 +752,7 @@ work_new(const struct work_opts *opts)
     struct work *w = xcalloc(1, sizeof *w);
     w->opts = *opts;
     w->queue = queue_new(opts->max_hooks, opts->manners, opts->rules->n);
-    list_init(&w->parcels);
+    parcels_init(&w->parcels, opts->spool, opts->journal);
     list_init(&w->spent);
     list_init(&w->fresh);
     list_init(&w->chosen);
@@ -884,7 +763,7 @@ work_new(const struct work_opts *opts)
         .loop = opts->loop,
         .inherited = opts->inherited->v,
         .secrets = opts->secrets,
-        .find_watch = find_watch,
+        .reach = reach,
         .on_line = on_line,
         .on_end = on_followed,
         .lingering = &w->lingering,
@@ -892,6 +771,13 @@ work_new(const struct work_opts *opts)
     };
     w->follow = follow_new(&follow);
     return w;
+}
+
+void
+work_keep_all(struct work *w)
+{
+    LIST_EACH(&w->spent, link)
+    LIST_OWNER(link, struct task, link)->parcel->kept = w->opts.journal != NULL;
 }
 
 void

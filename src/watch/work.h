@@ -23,15 +23,18 @@ struct work_opts {
     struct spool *spool;
     struct journal *journal;          /* NULL: nothing outlives us */
     const struct ruleset *rules;      /* for their names */
+    const struct hook_opts *hooks;    /* by rule */
     const struct retry_opts *retries; /* by rule */
     const struct queue_rule *manners; /* by rule */
     unsigned max_hooks;
     const struct strv *secrets;   /* names that hooks must not inherit */
     const struct strv *inherited; /* the environment they start from */
-    struct watch *(*find_watch)(void *arg, const char *account, const char *mailbox);
-    /* The message of these is lost: it is to be fetched again, and then handed to work_supply(), or
-     * given up by work_gone(). False: it cannot be. */
+    follow_reach *reach;
+    /* The message of this one is lost: it is to be fetched again, whole if need be, now or in a
+     * later life; work_supply(), work_gone() or work_renumbered() follow. False: it cannot be. */
     bool (*on_lost)(void *arg, const struct record *r, bool whole);
+    /* One without a letter: its message is to be looked at once more. */
+    void (*on_unread)(void *arg, const struct record *r);
     /* A job of an earlier life with a change to its mailbox to come. */
     void (*on_owed)(void *arg, const struct record *r);
     /* After each run of a hook. May be NULL. */
@@ -58,10 +61,11 @@ int work_restore(struct work *w, struct err *e);
 /* A job that was dead, and whose record somebody has revived. */
 void work_revive(struct work *w, const struct record *r);
 /* The message on_lost() asked for: the file becomes the work's. False, and nothing happens: nobody
- * waits for it. / The server has it no longer. */
-bool work_supply(struct work *w, const char *account, const char *mailbox, uint32_t uidvalidity,
-    uint32_t uid, struct spool_file *file, bool whole);
-bool work_gone(struct work *w, const char *account, const char *mailbox, uint32_t uid);
+ * waits for it. / The server has it no longer. / No UID of the mailbox means what it meant. */
+bool work_supply(struct work *w, const struct meta *meta, struct spool_file *file, bool whole);
+void work_gone(struct work *w, const struct meta *meta);
+void work_renumbered(
+    struct work *w, const char *account, const char *mailbox, uint32_t uidvalidity);
 
 /* The turn: before the commit; after it, which succeeded or not. */
 void work_choose(struct work *w);
@@ -78,6 +82,9 @@ void work_kill(struct work *w);
  * started that without a journal never will. */
 unsigned work_abandon(struct work *w);
 
+/* The last commit failed: what was settled since is not, and its messages stay. */
+void work_keep_all(struct work *w);
+
 /* What has happened so far. */
 struct work_tally {
     unsigned failed; /* jobs that ended for good without success */
@@ -87,6 +94,6 @@ struct work_tally work_tally(const struct work *w);
 unsigned work_running(const struct work *w);   /* hooks, and commands that follow them */
 unsigned work_acting(const struct work *w);    /* jobs whose actions can go on now */
 unsigned work_startable(const struct work *w); /* hooks that wait for others only */
-unsigned work_inside(const struct work *w);    /* jobs in memory, each with its letter */
+unsigned work_inside(const struct work *w); /* jobs in memory but for those whose time will come */
 
 #endif

@@ -489,6 +489,7 @@ hurry_ends_all_gathering(void **state)
     queue_hurry(q);
     assert_int_equal(queue_deadline(q), 95); /* an attempt that is due later is due later */
     assert_int_equal(queue_startable(q), 1);
+    assert_int_equal(queue_delayed(q), 1);
     queue_push(q, &c, 1);
     assert_starts(q, 1, &b);
     queue_wait(q, &b, 90);

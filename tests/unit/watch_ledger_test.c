@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+enum { NOW = 1700000000, DAY = 86400 };
+
 struct state {
     char *folder;
     struct journal *journal;
@@ -30,10 +32,8 @@ open_again(struct state *s)
     s->journal = journal_open(s->folder, &e);
     assert_non_null(s->journal);
     ledger_init(&s->ledger, s->journal, "work", "INBOX");
-    assert_int_equal(ledger_restore(&s->ledger, &s->mailbox, &e), 0);
+    assert_int_equal(ledger_restore(&s->ledger, &s->mailbox, NOW + 1000 * DAY, &e), 0);
 }
-
-enum { NOW = 1700000000, DAY = 86400 };
 
 static void
 begin(struct state *s, uint32_t uidvalidity, uint32_t mark, bool first)
@@ -188,7 +188,7 @@ without_a_journal_nothing_is_kept_and_nothing_breaks(void **state)
     struct err e;
     mailbox_init(&m);
     ledger_init(&l, NULL, "work", "INBOX");
-    assert_int_equal(ledger_restore(&l, &m, &e), 0);
+    assert_int_equal(ledger_restore(&l, &m, NOW, &e), 0);
     assert_false(m.known);
     struct sighting seen = {{1}, NOW};
     mailbox_baseline(&m, 1, 1);
@@ -198,7 +198,7 @@ without_a_journal_nothing_is_kept_and_nothing_breaks(void **state)
     ledger_checked(&l, &m);
     ledger_close(&l, &entry);
     assert_true(list_empty(&l.open));
-    ledger_see(&l, &seen, false);
+    ledger_see(&l, &seen, false, NOW + 1000 * DAY);
     assert_false(ledger_is_old(&l, &seen));
     assert_int_equal(l.epoch_since, 0); /* a new epoch begins at now, then */
     mailbox_clear(&m);
@@ -247,7 +247,7 @@ static void
 see(struct state *s, unsigned n, int64_t received)
 {
     struct sighting seen = sighting(n, received);
-    ledger_see(&s->ledger, &seen, false);
+    ledger_see(&s->ledger, &seen, false, NOW + 1000 * DAY);
 }
 
 static bool
