@@ -1,5 +1,6 @@
 """What becomes of a mail, and what else is run, once its hook has ended: on_success, on_failure."""
 
+import errno
 import signal
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 import expect
 from lifetimes import dead_letters, kill, nudged, shown, shows, wait_dead_letters
 from mails import mail
+from preload import needs_preload
 from scripted import CAPABILITIES, Gone, Mailbox
+from test_disk import Injected
 from waiting import wait_for
 
 CHANGES = ("UID STORE", "UID COPY", "UID MOVE", "UID EXPUNGE")
@@ -535,6 +538,20 @@ def test_all_of_a_batch_are_changed_and_the_command_runs_once(home, server):
              "the flags", alive=program.assert_alive)
 
 
+@pytest.mark.parametrize("name", ["Done ", "() { :; }"])
+def test_a_mailbox_of_any_name_is_changed(home, server, name):
+    """Not all of them can stand in a hook's environment as they are."""
+    s = server(capabilities=MOVING)
+    s.mailboxes[name] = Mailbox()
+    home.configure({"work": home.scripted_account(s, mailboxes=[name])},
+                   [rule(home, {"flag": "seen"})])
+    program = home.run(f"work/{name}")
+    s.deliver(mail("one"), name)
+    wait_for(lambda: s.mailboxes[name].flags == {1: {r"\Seen"}}, "the flag",
+             alive=program.assert_alive)
+    assert home.count() == 1 and dead_letters(home) == []
+
+
 # --- the end ---
 
 
@@ -622,6 +639,39 @@ def test_a_copy_is_not_made_twice_when_we_are_killed(home, server):
     wait_for(lambda: "UID STORE" in verbs(s), "the mark", alive=program.assert_alive)
     kill(program)
     del s.on["UID STORE"]
+    program = home.start("run", "-v", "-c", home.config_file)
+    nudged(program, lambda: s.mailboxes["INBOX"].messages == [], "the removal")
+    assert verbs(s).count("UID COPY") == 1
+    assert subjects(s.mailboxes["Done"]) == ["one"]
+    home.wait_records(1, program)
+
+
+@needs_preload
+def test_nothing_is_removed_before_it_is_written_that_it_was_copied(home, server):
+    """The disk is full when the copy is made. We are killed right behind what comes next."""
+    s = server(capabilities=COPYING)
+    s.mailboxes["Done"] = Mailbox()
+    disk = Injected(home, home.state, errno.ENOSPC)
+    home.configure({"work": home.scripted_account(s)}, [rule(home, {"move": "Done"})])
+    program = home.run("work/INBOX", env=disk.env)
+    removed_early = []
+
+    def copy(c, tag, arguments):
+        disk.fill()
+        c.do_uid_copy(tag, arguments)
+
+    def store(c, tag, arguments):
+        removed_early.append(disk.flag.exists())
+        c.stall()
+
+    s.on.update({"UID COPY": copy, "UID STORE": store})
+    s.deliver(mail("one"))
+    program.wait_log(r"journal\.sqlite: ")
+    disk.relieve()
+    wait_for(lambda: removed_early, "the removal", alive=program.assert_alive)
+    kill(program)
+    assert removed_early == [False]
+    s.on.clear()
     program = home.start("run", "-v", "-c", home.config_file)
     nudged(program, lambda: s.mailboxes["INBOX"].messages == [], "the removal")
     assert verbs(s).count("UID COPY") == 1

@@ -1,5 +1,7 @@
 """A server that gives its mails other numbers: nothing old runs again, nothing new is lost."""
 
+import os
+import subprocess
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import expect
 from lifetimes import kill, nudged, shown, shows
 from mails import mail
+from preload import needs_preload
 from scripted import Gone, Mailbox
 from waiting import wait_for
 
@@ -228,6 +231,73 @@ def test_a_server_whose_clock_is_behind(home, server, behind):
     box.add(mail("meanwhile"), date=ago(behind))
     replace(s, box)
     ran(home, program, "seen", "meanwhile")
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    const char *ahead = getenv("CLOCK_AHEAD");
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME && ahead != NULL)
+        now->tv_sec += atol(ahead);
+    return result;
+}
+
+time_t
+time(time_t *p)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return p != NULL ? *p = now.tv_sec : now.tv_sec;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def clock(folder):
+    """The environment of a mailcall whose clock is so many seconds ahead."""
+    source, library = folder / "clock.c", folder / "clock.so"
+    source.write_text(CLOCK)
+    subprocess.run([os.environ.get("CC", "cc"), "-w", "-shared", "-fPIC", "-o", library, source,
+                    "-ldl"], check=True)
+    return lambda ahead: {"LD_PRELOAD": library, "CLOCK_AHEAD": ahead}
+
+
+@needs_preload
+def test_our_clock_was_ahead_when_we_began(home, server, clock):
+    s = server()
+    home.configure({"work": home.scripted_account(s)}, rules(home))
+    home.run("work/INBOX", env=clock(400 * DAY)).stop()
+    program = home.run("work/INBOX", options=["-v"])
+    deliver(s, "seen")
+    ran(home, program, "seen")
+    box = renumbered(s.mailboxes["INBOX"], 1700000001)
+    box.add(mail("meanwhile"), date=time.time())
+    replace(s, box)
+    ran(home, program, "seen", "meanwhile")
+
+
+@needs_preload
+def test_our_clock_is_behind_when_all_is_renumbered(home, server, clock):
+    """As that of a machine without a battery is, until it has asked somebody."""
+    s = server()
+    program = start(home, s)
+    deliver(s, "seen")
+    ran(home, program, "seen")
+    program.stop()
+    box = s.mailboxes["INBOX"] = renumbered(s.mailboxes["INBOX"], 1700000001)
+    box.add(mail("meanwhile"), date=time.time())
+    home.run("work/INBOX", env=clock(-30 * DAY)).stop()
+    program = home.run("work/INBOX", options=["-v"])
+    deliver(s, "end")
+    ran(home, program, "seen", "meanwhile", "end")
 
 
 def test_a_strangers_message_id_hides_nothing(home, server):

@@ -189,6 +189,56 @@ def test_a_message_stays_while_another_job_has_it(home, start):
     assert spooled(home) == []
 
 
+def test_a_message_stays_for_the_dead_when_another_job_is_done_with_it(
+        home, user, start, is_running):
+    """Then it is only to be had from us."""
+    program = start(mail("one"), rules=[breaks(home), breaks(home, name="too")], results=2)
+    user.expunge("1")
+    fixed(home).touch()
+    call(home, "retry", "-r", "too")
+    program = go_on(home, program, is_running)
+    program.wait_log(expect.outcome("too", "ok"))
+    program.stop()
+    assert [line.rule for line in failed(home)] == ["breaks"]
+    call(home, "retry", "-r", "breaks")
+    program = home.run("work/INBOX")
+    records = home.wait_records(4, program)
+    assert records[3]["RULE"] == "breaks" and records[3].stdin == records[0].stdin
+    program.wait_log(expect.outcome("breaks", "ok"))
+    wait_for(lambda: spooled(home) == [], "the message to go")
+
+
+def test_a_message_goes_when_the_last_job_that_has_it_is_done(home, user):
+    """The dead one, for which it was kept, was dropped before."""
+    gate = home.folder / "gate"
+    home.configure({"work": home.account(user)}, [
+        breaks(home), {"name": "slow", "run": home.record(), "env": {"RECORD_GATE": str(gate)}}])
+    program = home.run("work/INBOX")
+    user.deliver(mail("one"))
+    home.wait_records(2, program)
+    call(home, "drop", "-r", "breaks")
+    assert len(spooled(home)) == 1
+    gate.touch()
+    wait_for(lambda: spooled(home) == [], "the message to go", alive=program.assert_alive)
+
+
+def test_jobs_of_one_message_that_is_lost_are_retried_together(home, user, start, is_running):
+    program = start(mail("one"), rules=[breaks(home), breaks(home, name="too")], results=2)
+    for path in spooled(home):
+        path.unlink()
+    fixed(home).touch()
+    call(home, "retry", "--all")
+    program = go_on(home, program, is_running)
+    for rule in ("breaks", "too"):
+        program.wait_log(expect.outcome(rule, "ok"))
+    user.deliver(mail("another"))
+    records = home.wait_records(6, program)
+    assert sorted((r["RULE"], r["ATTEMPT"]) for r in records[2:4]) == [
+        ("breaks", "2"), ("too", "2")]
+    assert len({r.stdin for r in records[:4]}) == 1
+    assert failed(home) == []
+
+
 def test_unknown_ids_are_named_and_the_others_done(home, start):
     start(mail("one"))
     [line] = failed(home)

@@ -257,6 +257,18 @@ def test_a_burst_that_gathered_is_not_lost_by_a_kill(home, scene):
     assert len(scene.of("burst")) == len(records)
 
 
+def test_a_burst_that_says_so_ends_all_its_messages(home, scene):
+    """Exit 99: no further rule, for none of them."""
+    scene.start(rule(home, "burst", **LONG, env={"RECORD_EXIT": "99"}),
+                rule(home, "behind", **LONG))
+    scene.program.stop()
+    scene.deliver("first", "second", "third")
+    scene.run_once()
+    assert [(r["RULE"], r["UIDS"]) for r in home.records()] == [("burst", "1 2 3")]
+    scene.run_once()
+    assert home.count() == 1
+
+
 # --- a busy rule ---
 
 
