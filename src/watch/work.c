@@ -27,6 +27,8 @@ struct work {
     struct list running;
     struct list lingering; /* runs that left somebody behind with their pipe */
     struct loop_timer due;
+    struct loop_timer relief;
+    bool is_short; /* of descriptors, or the like: until then nothing is started */
     struct work_tally tally;
     unsigned inside;
     bool hurried;
@@ -295,7 +297,7 @@ work_choose(struct work *w)
 {
     struct job *job;
     enum queue_verdict verdict;
-    if (w->ending && w->opts.journal != NULL)
+    if (w->is_short || (w->ending && w->opts.journal != NULL))
         return; /* it will as well begin at the next start */
     while ((verdict = queue_next(w->queue, clock_ms(), &job)) != QUEUE_NOTHING) {
         struct task *t = task_of(job);
@@ -321,20 +323,27 @@ work_choose(struct work *w)
         loop_timer_clear(w->opts.loop, &w->due);
 }
 
-/* What may be short, descriptors or room in the spool, comes back when a running hook ends: then
- * this one is asked again. */
+/* What may be short, descriptors or room in the spool, comes back when a running hook ends, or by
+ * itself: then this one is asked again, in its place. */
 static void
 cannot_start(struct work *w, struct task *t, const struct err *e)
 {
     enum { SHORT_OF_SOMETHING_MS = 1000 };
     task_unbegin(t);
-    if (!list_empty(&w->running)) {
-        queue_put_back(w->queue, &t->job);
+    queue_put_back(w->queue, &t->job);
+    if (!list_empty(&w->running))
         return;
-    }
     log_error("%s: %s: cannot be started now: %s", task_field(t, "RULE"), task_field(t, "EVENT_ID"),
         e->text);
-    queue_wait(w->queue, &t->job, clock_ms() + SHORT_OF_SOMETHING_MS);
+    w->is_short = true;
+    loop_timer_set(w->opts.loop, &w->relief, clock_ms() + SHORT_OF_SOMETHING_MS);
+}
+
+static void
+on_relief(void *arg)
+{
+    struct work *w = arg;
+    w->is_short = false;
     loop_wake(w->opts.loop);
 }
 
@@ -759,6 +768,7 @@ work_new(const struct work_opts *opts)
     list_init(&w->running);
     list_init(&w->lingering);
     loop_timer_init(&w->due, on_due, w);
+    loop_timer_init(&w->relief, on_relief, w);
     struct follow_opts follow = {
         .loop = opts->loop,
         .inherited = opts->inherited->v,
@@ -791,5 +801,6 @@ work_free(struct work *w)
     free_spent(w);
     run_abandon(&w->lingering);
     loop_timer_clear(w->opts.loop, &w->due);
+    loop_timer_clear(w->opts.loop, &w->relief);
     free(w);
 }
