@@ -411,6 +411,13 @@ on_eof(void *arg)
 }
 
 void
+run_abandon_oldest(struct list *left, unsigned n)
+{
+    for (; n > 0 && !list_empty(left); n--)
+        dissolve(LIST_OWNER(left->next, struct run, link));
+}
+
+void
 run_abandon(struct list *left)
 {
     LIST_EACH(left, link)

@@ -67,8 +67,9 @@ struct run *run_start(struct loop *loop, const struct run_opts *opts);
 void run_stop(struct run *r);
 /* KILL to the group at once; on_done follows. */
 void run_kill(struct run *r);
-/* Closes the pipes of what hooks left behind. */
+/* Closes the pipes of what hooks left behind; of the oldest of them. */
 void run_abandon(struct list *left);
+void run_abandon_oldest(struct list *left, unsigned n);
 
 /* Finds the program of argv[0]: as it is with a '/', else in the folders of `path`, then those of
  * `search_path` ($PATH; NULL = none; relative entries are not searched), then among the shipped

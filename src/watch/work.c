@@ -328,9 +328,10 @@ work_choose(struct work *w)
 static void
 cannot_start(struct work *w, struct task *t, const struct err *e)
 {
-    enum { SHORT_OF_SOMETHING_MS = 1000 };
+    enum { SHORT_OF_SOMETHING_MS = 1000, SOME = 8 };
     task_unbegin(t);
     queue_put_back(w->queue, &t->job);
+    run_abandon_oldest(&w->lingering, SOME);
     if (!list_empty(&w->running))
         return;
     log_error("%s: %s: cannot be started now: %s", task_field(t, "RULE"), task_field(t, "EVENT_ID"),
