@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 VERSION := 0.1.0
 
 ROOMS := base imap mail rule hook job sort sys net config watch
-LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0 sqlite3 jansson
+LIBS  := libuv openssl yaml-0.1 libpcre2-8 gmime-3.0 sqlite3 jansson libxml-2.0 libseccomp
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wno-format-nonliteral
@@ -122,6 +122,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/mailcall/hooks
 	install -m 755 $(BUILD)/mailcall $(DESTDIR)$(PREFIX)/bin/mailcall
 	install -m 755 hooks/* $(DESTDIR)$(PREFIX)/share/mailcall/hooks/
+	install -m 644 man/mailcall-event.schema.json $(DESTDIR)$(PREFIX)/share/mailcall/
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mailcall

@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include "base/suggest.h"
+#include "sort/worker.h"
 #include "sys/loop.h"
 
 #include <fcntl.h>
@@ -29,7 +30,8 @@ const struct command commands[] = {
         "one line: received, account/mailbox, uid, from, subject.\n"
         "  -s, --shell CMD         run by sh -c; the mail is in $MAILCALL_*, the message on stdin\n"
         "  -o, --output FORMAT     print this instead: '{from}\\t{subject}'\n"
-        "      --stdin KIND        message (default), headers, json, none\n"
+        "      --stdin KIND        message (default), headers, body (its text), json, none\n"
+        "      --decode            attachments as files, in $MAILCALL_ATTACHMENTS_DIR\n"
         "  -N, --count N           end after N mails\n"
         "  -t, --time-limit D      end after this long, with 124\n"
         "      --timeout-hook D    stop the command after this long (5m)\n"
@@ -41,13 +43,42 @@ const struct command commands[] = {
         "Filters (regexes ignore case): --from --to --cc --addressed-to --reply-to --sender\n"
         "  --recipient --subject --list-id --message-id --any-header REGEX, --header 'NAME: REGEX' "
         "or\n"
-        "  NAME, --from-is ADDR, --from-domain DOMAIN, --larger SIZE, --smaller SIZE, --newer "
-        "AGE,\n"
-        "  --older AGE, --flag NAME; different ones all hold, the same one repeated is either;\n"
-        "  --not-X is the opposite of --X.\n"
+        "  NAME, --from-is ADDR, --from-domain DOMAIN, --body REGEX, --attachment[=GLOB],\n"
+        "  --auth dkim=DOMAIN|dkim|spf|dmarc (passed, says the server named by --trust "
+        "AUTHSERV-ID),\n"
+        "  --larger SIZE, --smaller SIZE, --newer AGE, --older AGE, --flag NAME; different ones "
+        "all\n"
+        "  hold, the same one repeated is either; --not-X is the opposite of --X.\n"
         "Secret: --password-command CMD, --token-command CMD, --password-file FILE (- is stdin),\n"
         "  $CREDENTIALS_DIRECTORY/HOST, ~/.netrc, else it asks on the terminal.\n"
         "Trust: --tls-ca-file FILE, --tls-fingerprint sha256:HEX.\n"},
+    {"test", cmd_test, "test [-r RULE]... [--exec] [--env [-0]] [--json] (FILE... | -)",
+        "say what the rules would do with a message",
+        "Nothing is done. One line for each rule that matches; with -v every rule with its "
+        "conditions,\n"
+        "what they were held against, and what would run. Standard input (-) may be one of an "
+        "mbox:\n"
+        "formail -s mailcall test - < mbox. Exit: 0 a rule matches, 1 none.\n"
+        "  -r, --rule RULE         only this rule, wherever it looks, even if it is disabled\n"
+        "      --env               print the environment of the hook instead, for a shell\n"
+        "  -0, --null              ... with a zero byte behind each variable\n"
+        "      --exec              run the hook, with MAILCALL_EVENT=test; nothing is done with "
+        "the\n"
+        "                          mailbox, and on_success and on_failure stay undone. Exit 1 if "
+        "it fails\n"
+        "      --json              one JSON object a line; with --env the environment\n"
+        "  -q                      print nothing\n"},
+    {"show", cmd_show, "show [-H NAME... | -t | -x DIR | -l | --json] [FILE | - | EVENT-ID]",
+        "a message as people read it, or a piece of it for a hook",
+        "Reads standard input unless a file, or a job that failed, is named.\n"
+        "  -H, --header NAME       this header, decoded, one line each time it is there; 1 if it "
+        "is not\n"
+        "  -t, --text              the text\n"
+        "  -x, --extract DIR       write the attachments into DIR, never over another file; "
+        "prints the\n"
+        "                          paths\n"
+        "  -l, --list              every part: part, type, size, name\n"
+        "      --json              one JSON object\n"},
     {"failed", cmd_failed, "failed [EVENT-ID... | -r RULE...]",
         "list the jobs that failed for good",
         "One line each: event id, when it failed, rule, account/mailbox:uid, result, attempts, "
@@ -126,6 +157,8 @@ main(int argc, char **argv)
 {
     struct globals g = {0};
     int status;
+    if (argc == 2 && strcmp(argv[1], WORKER_COMMAND) == 0)
+        return worker_main();
     keep_standard_descriptors();
     signal(SIGUSR1, SIG_IGN); /* "look for mail now" must not kill who has not begun to look */
     int at = leading(&g, argc, argv, &status);

@@ -27,11 +27,13 @@
 /* Filter options by their key in the configuration; each also exists as --not-KEY. */
 static const char *const filters[] = {"from", "to", "cc", "addressed_to", "reply_to", "sender",
     "recipient", "subject", "list_id", "message_id", "any_header", "header", "from_is",
-    "from_domain", "larger", "smaller", "newer", "older", "flag"};
+    "from_domain", "body", "attachment", "auth", "larger", "smaller", "newer", "older", "flag"};
 enum { N_FILTERS = sizeof filters / sizeof *filters, FILTER_BASE = 1000 };
 
 enum {
     OPT_STDIN = 500,
+    OPT_DECODE,
+    OPT_TRUST,
     OPT_TIMEOUT_HOOK,
     OPT_RETRY,
     OPT_DEBOUNCE,
@@ -51,6 +53,8 @@ static const struct option own_longs[] = {
     {"count", required_argument, NULL, 'N'},
     {"time-limit", required_argument, NULL, 't'},
     {"stdin", required_argument, NULL, OPT_STDIN},
+    {"decode", no_argument, NULL, OPT_DECODE},
+    {"trust", required_argument, NULL, OPT_TRUST},
     {"timeout-hook", required_argument, NULL, OPT_TIMEOUT_HOOK},
     {"retry", required_argument, NULL, OPT_RETRY},
     {"debounce", required_argument, NULL, OPT_DEBOUNCE},
@@ -86,6 +90,13 @@ struct watch_args {
 
 /* --- options --- */
 
+/* --attachment alone is any attachment. */
+static int
+argument_of(const char *filter)
+{
+    return strcmp(filter, "attachment") == 0 ? optional_argument : required_argument;
+}
+
 /* "from_is" is the option --from-is; names live as long as the table. */
 static struct option *
 make_longs(struct strv *names)
@@ -93,12 +104,13 @@ make_longs(struct strv *names)
     struct option *longs = xcalloc(N_OWN + 2 * N_FILTERS + 1, sizeof *longs);
     memcpy(longs, own_longs, sizeof own_longs);
     for (int i = 0; i < 2 * N_FILTERS; i++) {
-        strv_addf(names, "%s%s", i < N_FILTERS ? "" : "not-", filters[i % N_FILTERS]);
+        const char *filter = filters[i % N_FILTERS];
+        strv_addf(names, "%s%s", i < N_FILTERS ? "" : "not-", filter);
         char *name = names->v[names->n - 1];
         for (char *p = name; *p != '\0'; p++)
             if (*p == '_')
                 *p = '-';
-        longs[N_OWN + i] = (struct option){name, required_argument, NULL, FILTER_BASE + i};
+        longs[N_OWN + i] = (struct option){name, argument_of(filter), NULL, FILTER_BASE + i};
     }
     return longs;
 }
@@ -106,7 +118,7 @@ make_longs(struct strv *names)
 static int
 add_filter(struct watch_args *a, int index, const char *value, struct err *e)
 {
-    struct cond *leaf = config_cond(filters[index % N_FILTERS], value, e);
+    struct cond *leaf = config_cond(filters[index % N_FILTERS], value != NULL ? value : "true", e);
     if (leaf == NULL)
         return -1;
     if (a->group[index] == NULL)
@@ -123,13 +135,15 @@ set_stdin(struct hook_opts *h, const char *value, struct err *e)
         [STDIN_HEADERS] = "headers",
         [STDIN_NONE] = "none",
         [STDIN_JSON] = "json",
+        [STDIN_BODY] = "body",
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(value, kinds[i]) == 0) {
             h->stdin_kind = (enum hook_stdin)i;
             return 0;
         }
-    return err_set(e, ERR_USAGE, "--stdin: '%s' is not message, headers, json or none", value);
+    return err_set(
+        e, ERR_USAGE, "--stdin: '%s' is not message, headers, body, json or none", value);
 }
 
 static int
@@ -193,6 +207,11 @@ set_option(struct watch_args *a, int c, const char *value, struct err *e)
         return duration_parse(value, &a->time_limit_ms, e);
     case OPT_STDIN:
         return set_stdin(&a->hook, value, e);
+    case OPT_DECODE:
+        a->hook.decode = true;
+        return 0;
+    case OPT_TRUST:
+        return config_trust(&a->account, value, e) == 0 ? 0 : err_wrap(e, "--trust");
     case OPT_TIMEOUT_HOOK:
         return duration_parse(value, &a->hook.timeout_ms, e);
     case OPT_RETRY:
@@ -238,10 +257,24 @@ set_target(struct watch_args *a, const char *url, struct err *e)
     return 0;
 }
 
+/* Whether any filter, plain or --not-, asks about this. */
+static bool
+asks(const struct watch_args *a, const char *filter)
+{
+    for (int i = 0; i < 2 * N_FILTERS; i++)
+        if (a->group[i] != NULL && strcmp(filters[i % N_FILTERS], filter) == 0)
+            return true;
+    return false;
+}
+
 /* The match of the rule: every group that was named, the --not- ones negated. */
 static int
 close_rule(struct watch_args *a, struct err *e)
 {
+    if (asks(a, "auth") && a->account.trusted.n == 0)
+        return err_set(e, ERR_USAGE,
+            "--auth: anyone can write an Authentication-Results header; name the server you trust "
+            "with --trust");
     a->rule.name = xstrdup("watch");
     a->rule.where = xstrdup("command line");
     a->rule.enabled = true;
@@ -274,6 +307,8 @@ set_command(struct watch_args *a, char **command, struct err *e)
     if (!a->has_command && a->has_manners)
         return err_set(
             e, ERR_USAGE, "--debounce, --max-delay and --on-busy are about a command; give one");
+    if (!a->has_command && a->hook.decode)
+        return err_set(e, ERR_USAGE, "--decode makes files for a command; give one");
     if (!a->has_command)
         a->hook.stdin_kind = STDIN_NONE;
     return config_settle_manners(&a->manners, e) == 0 ? 0 : err_wrap(e, "--max-delay");
@@ -287,7 +322,7 @@ check_format(const struct watch_args *a, struct err *e)
     if (a->format == NULL)
         return 0;
     cond_captures(a->rule.match, &captures);
-    int result = fields_check(a->format, &captures, &offset, &length);
+    int result = fields_check(a->format, &captures, NULL, &offset, &length);
     strv_free(&captures);
     if (result != 0)
         return err_set(e, ERR_USAGE, "-o: unknown field '%.*s'", (int)length, a->format + offset);
@@ -542,6 +577,20 @@ split_command(int argc, char **argv)
     return argc;
 }
 
+/* --attachment '*.pdf', with the pattern as a word of its own: what has wildcards and no '/' is no
+ * mailbox. */
+static void
+take_pattern(int c, char **argv, int end)
+{
+    bool optional = c >= FILTER_BASE &&
+                    argument_of(filters[(c - FILTER_BASE) % N_FILTERS]) == optional_argument;
+    if (!optional || optarg != NULL || optind >= end)
+        return;
+    const char *word = argv[optind];
+    if (word[0] != '-' && strpbrk(word, "*?[") != NULL && strchr(word, '/') == NULL)
+        optarg = argv[optind++];
+}
+
 static int
 parse(struct globals *g, int argc, char **argv, struct watch_args *a)
 {
@@ -555,9 +604,11 @@ parse(struct globals *g, int argc, char **argv, struct watch_args *a)
     options_init(&o, g, end, argv, longs, "s:o:N:t:");
     struct err e = {0};
     int c;
-    while ((c = options_next(&o)) != -1)
+    while ((c = options_next(&o)) != -1) {
+        take_pattern(c, argv, end);
         if (set_option(a, c, optarg, &e) != 0)
             options_refuse(&o, "%s", e.text);
+    }
     if (!o.over && optind != end - 1)
         options_refuse(&o, optind >= end ? "which mailbox? imaps://USER@HOST/MAILBOX"
                                          : "one URL, and the command after --");

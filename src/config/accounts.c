@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { TRUSTED_MAX = 20 };
+
 /* An account being read. */
 struct login {
     struct account *account;
@@ -322,6 +324,47 @@ set_poll(struct scope *s, const struct node *value)
     scope_period(s, value, &intervals, &l->account->poll_ms);
 }
 
+/* RFC 8601 section 2.2 allows quoted ones too; nobody uses them. */
+static bool
+is_server_name(const char *id)
+{
+    for (const char *p = id; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || strchr("\"();=\x7F", *p) != NULL)
+            return false;
+    return id[0] != '\0';
+}
+
+int
+config_trust(struct account *a, const char *id, struct err *e)
+{
+    if (!is_server_name(id))
+        return err_set(e, ERR_USAGE, "'%.100s' is not the name of a server", id);
+    if (a->trusted.n == TRUSTED_MAX)
+        return err_set(e, ERR_USAGE, "more than %d servers", TRUSTED_MAX);
+    char *lower = xstrdup(id);
+    for (char *p = lower; *p != '\0'; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    bool twice = strv_has(&a->trusted, lower);
+    strv_take(&a->trusted, lower);
+    return twice ? err_set(e, ERR_USAGE, "'%.100s' is listed twice", id) : 0;
+}
+
+static void
+set_trusted(struct scope *s, const struct node *value)
+{
+    struct login *l = s->target;
+    bool list = value->kind == NODE_LIST;
+    if (list && value->n == 0)
+        scope_error(s, value, "an empty list");
+    for (size_t i = 0; i < (list ? value->n : 1); i++) {
+        const struct node *id = list ? value->item[i] : value;
+        struct err e;
+        if (scope_is(s, id, NODE_TEXT) && config_trust(l->account, id->text, &e) != 0)
+            scope_error(s, id, "%s", e.text);
+    }
+}
+
 static const struct key account_keys[] = {
     {"url", NODE_TEXT, 0, set_url, 0},
     {"host", NODE_TEXT, 0, set_host, 0},
@@ -339,7 +382,7 @@ static const struct key account_keys[] = {
     {"password", NODE_TEXT, KEY_SECRET, set_secret_plain, SECRET_PLAIN},
     {"password_keyring", 0, KEY_LATER, NULL, 0},
     {"first_run", NODE_TEXT, 0, set_first_run, 0},
-    {"trust_auth_results", 0, KEY_LATER, NULL, 0},
+    {"trust_auth_results", NODE_TEXT | NODE_LIST, 0, set_trusted, 0},
     {"keepalive", NODE_TEXT, 0, set_keepalive, 0},
     {"poll", NODE_TEXT, 0, set_poll, 0},
     {"max_connections", 0, KEY_LATER, NULL, 0},

@@ -203,16 +203,16 @@ walk_is_at(const struct walk *w, enum action_kind kind)
 }
 
 void
-after_check(struct scope *s, const struct draft *d, const struct draft *defaults,
-    const struct strv *captures)
+after_check(
+    struct scope *s, const struct draft *d, const struct draft *defaults, const struct names *names)
 {
     struct scope inner = *s;
     struct walk w = {.draft = d, .but = defaults};
     while (walk_next(&w)) {
         if (walk_is_at(&w, ACTION_RUN))
-            runs_check_argv(&inner, w.value, captures, argument_fault);
+            runs_check_argv(&inner, w.value, names, argument_fault);
         else if (walk_is_at(&w, ACTION_SH))
-            runs_check_command(&inner, w.value, captures);
+            runs_check_command(&inner, w.value, names);
     }
 }
 
@@ -272,4 +272,14 @@ after_check_targets(struct scope *s, const struct draft *d, const struct account
         struct reach r = reach_of(d->rule, w.value->text, accounts);
         check_target(s, &w, &r);
     }
+}
+
+void
+after_warn_trust(struct scope *s, const struct draft *d)
+{
+    struct walk w = {.draft = d};
+    while (walk_next(&w))
+        if (walk_is_at(&w, ACTION_DELETE))
+            scope_warning_at(s, w.value->at,
+                "delete: deletion is irreversible, and 'auth' only as good as the server trusted");
 }

@@ -8,14 +8,19 @@
 
 #include <stdlib.h>
 
+enum { ATTACHMENTS_MOST = 1000 };
+
 /* What the setters fill. */
 struct match {
     struct cond *parent; /* every new condition is added to it */
-    struct regex_nodes *regexes;
+    struct cond_nodes *nodes;
     const struct key *word; /* inside `from: {…}` the outer key, else NULL */
 };
 
 typedef struct cond *maker(struct scope *s, const struct node *value);
+
+static void set_address(struct scope *s, const struct node *value);
+static void set_text(struct scope *s, const struct node *value);
 
 static const struct key *
 word_of(const struct scope *s)
@@ -76,11 +81,18 @@ add_values(struct scope *s, const struct node *value, maker *make)
 }
 
 static void
-remember_regex(struct regex_nodes *r, const struct node *n)
+remember(struct nodes *all, const struct node *n)
 {
-    if ((r->n & (r->n + 1)) == 0)
-        r->v = xreallocarray(r->v, (r->n + 1) * 2, sizeof *r->v);
-    r->v[r->n++] = n;
+    if ((all->n & (all->n + 1)) == 0)
+        all->v = xreallocarray(all->v, (all->n + 1) * 2, sizeof *all->v);
+    all->v[all->n++] = n;
+}
+
+/* Whether the word of the configuration takes { is: … } too. */
+static bool
+has_is(const struct key *word)
+{
+    return word->set == set_address || word->set == set_text;
 }
 
 static bool
@@ -91,7 +103,8 @@ is_pattern(struct scope *s, const struct node *value)
     if (strchr(value->text, '\b') != NULL)
         scope_error(s, value, "regex contains a backspace: use single quotes");
     else if (value->text[0] == '\0')
-        scope_error(s, value, "an empty regex matches everything; { is: '' } is the empty text");
+        scope_error(s, value, "an empty regex matches everything%s",
+            has_is(word_of(s)) ? "; { is: '' } is the empty text" : "");
     else
         return true;
     return false;
@@ -105,9 +118,9 @@ with_regex(struct scope *s, struct cond *c, const struct node *value)
     const struct match *m = s->target;
     struct regex_fault fault;
     if (is_pattern(s, value)) {
-        c->regex = regex_new(value->text, false, &fault);
+        c->regex = regex_new(value->text, c->kind == COND_BODY, &fault);
         if (c->regex != NULL) {
-            remember_regex(m->regexes, value);
+            remember(&m->nodes->regexes, value);
             return c;
         }
         size_t width = fault.offset < strlen(value->text);
@@ -160,7 +173,8 @@ is_domain(struct scope *s, const struct node *value)
 {
     const char *text = value->text;
     if (strchr(text, '@') != NULL)
-        scope_error(s, value, "'%.100s' is an address; use is:", text);
+        scope_error(s, value, "'%.100s' is an address%s", text,
+            word_of(s) != s->key ? "; use is:" : ", not a domain");
     else if (text[text[0] == '.'] == '\0' || strpbrk(text, " \t\n*\\()[]<>") != NULL)
         scope_error(
             s, value, "'%.100s' is not a domain; write d, or .d for its subdomains too", text);
@@ -203,7 +217,7 @@ static struct cond *
 make_tests(struct scope *s, const struct node *map, const struct key *table, size_t n)
 {
     const struct match *outer = s->target;
-    struct match m = {new_cond(s, COND_ALL, map), outer->regexes, word_of(s)};
+    struct match m = {new_cond(s, COND_ALL, map), outer->nodes, word_of(s)};
     struct scope inner = {s->report, m.word->name, &m, NULL, s->key_at};
     if (map->n == 0)
         scope_error(s, map, "an empty mapping; write { is: … }");
@@ -276,8 +290,8 @@ make_header_test(struct scope *s, const char *name, const struct node *value)
     return with_regex(s, c, value);
 }
 
-static bool
-is_header_name(const char *name)
+bool
+cond_is_header_name(const char *name)
 {
     for (const char *p = name; *p != '\0'; p++)
         if (*p <= ' ' || *p >= 127 || *p == ':')
@@ -289,7 +303,7 @@ is_header_name(const char *name)
 static struct cond *
 make_header(struct scope *s, const struct node *name, const struct node *value)
 {
-    if (!is_header_name(name->text)) {
+    if (!cond_is_header_name(name->text)) {
         scope_error(s, name, "'%.60s' is not the name of a header", name->text);
         return NULL;
     }
@@ -331,20 +345,200 @@ set_header(struct scope *s, const struct node *value)
 }
 
 static struct cond *
-make_any_header(struct scope *s, const struct node *value)
+make_search(struct scope *s, const struct node *value)
 {
     if (!scope_is(s, value, NODE_TEXT))
         return NULL;
-    struct cond *c = new_cond(s, COND_ANY_HEADER, value);
+    struct cond *c = new_cond(s, (enum cond_kind)s->key->tag, value);
     c->test = TEST_REGEX;
     return with_regex(s, c, value);
 }
 
 static void
-set_any_header(struct scope *s, const struct node *value)
+set_search(struct scope *s, const struct node *value)
 {
-    add_values(s, value, make_any_header);
+    add_values(s, value, make_search);
 }
+
+/* --- attachments --- */
+
+static struct cond *
+leaf_of(const struct scope *s)
+{
+    const struct match *m = s->target;
+    return m->parent;
+}
+
+/* \.pdf$ and .*\.pdf are what a regex looks like. */
+static bool
+is_glob(struct scope *s, const struct node *value)
+{
+    const char *text = value->text;
+    size_t n = strlen(text);
+    if (n == 0) {
+        scope_error(s, value, "an empty pattern; true is any attachment");
+        return false;
+    }
+    if (text[0] == '^' || text[n - 1] == '$' || strstr(text, "\\.") != NULL ||
+        strstr(text, ".*") == text)
+        scope_warning_at(s, value->at,
+            "'%.100s' is no regex here but a pattern such as '*.pdf' for the whole name", text);
+    return true;
+}
+
+static void
+set_attachment_name(struct scope *s, const struct node *value)
+{
+    if (is_glob(s, value))
+        scope_text(s, value, &leaf_of(s)->attachment.name);
+}
+
+static void
+set_attachment_type(struct scope *s, const struct node *value)
+{
+    if (strpbrk(value->text, "/*") != NULL)
+        scope_text(s, value, &leaf_of(s)->attachment.type);
+    else
+        scope_error(
+            s, value, "'%.60s' is not a type such as application/pdf or 'image/*'", value->text);
+}
+
+static void
+set_attachment_larger(struct scope *s, const struct node *value)
+{
+    scope_size(s, value, &leaf_of(s)->attachment.larger);
+}
+
+static void
+set_attachment_count(struct scope *s, const struct node *value)
+{
+    scope_number(s, value, 1, ATTACHMENTS_MOST, &leaf_of(s)->attachment.count);
+}
+
+static const struct key attachment_keys[] = {
+    {"name", NODE_TEXT, 0, set_attachment_name, 0},
+    {"type", NODE_TEXT, 0, set_attachment_type, 0},
+    {"larger", NODE_TEXT, 0, set_attachment_larger, 0},
+    {"count", NODE_TEXT, 0, set_attachment_count, 0},
+};
+
+/* The parts of one condition, each set into it. */
+static struct cond *
+with_parts(
+    struct scope *s, struct cond *c, const struct key *table, size_t n, const struct node *map)
+{
+    const struct match *outer = s->target;
+    struct match m = {c, outer->nodes, NULL};
+    struct scope inner = {s->report, c->key, &m, NULL, s->key_at};
+    schema_read(&inner, table, n, map);
+    return c;
+}
+#define WITH_PARTS(s, c, table, map) \
+    with_parts((s), (c), (table), sizeof(table) / sizeof *(table), (map))
+
+/* true, false, a pattern for the name, or a mapping. */
+static struct cond *
+make_attachment(struct scope *s, const struct node *value)
+{
+    if (!scope_is(s, value, NODE_TEXT | NODE_MAP))
+        return NULL;
+    struct cond *c = new_cond(s, COND_ATTACHMENT, value);
+    c->negated = is_plain(value, "false");
+    if (value->kind == NODE_MAP && value->n == 0)
+        scope_error(s, value, "an empty mapping; true is any attachment");
+    if (value->kind == NODE_MAP)
+        return WITH_PARTS(s, c, attachment_keys, value);
+    if (!c->negated && !is_plain(value, "true") && is_glob(s, value))
+        c->attachment.name = xstrdup(value->text);
+    return c;
+}
+
+static void
+set_attachment(struct scope *s, const struct node *value)
+{
+    add_values(s, value, make_attachment);
+}
+
+/* --- what the trusted server says --- */
+
+/* RFC 8601 section 2.7: what a server may say; another word may be its own. */
+static void
+warn_unknown_result(struct scope *s, const struct node *value)
+{
+    static const char *const results[] = {"pass", "fail", "softfail", "neutral", "none", "policy",
+        "temperror", "permerror", "hardfail", "bestguesspass"};
+    struct strv known = {0};
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+        if (span_ieq(span_str(results[i]), span_str(value->text))) {
+            strv_free(&known);
+            return;
+        }
+        strv_add(&known, results[i]);
+    }
+    char *mean = did_you_mean(value->text, &known);
+    scope_warning_at(
+        s, value->at, "'%.60s' is nothing that servers usually say%s", value->text, mean);
+    free(mean);
+}
+
+static char **
+auth_member(struct cond_auth *auth, const char *key)
+{
+    if (strcmp(key, "dkim") == 0)
+        return &auth->dkim;
+    return strcmp(key, "spf") == 0 ? &auth->spf : &auth->dmarc;
+}
+
+static void
+set_auth_result(struct scope *s, const struct node *value)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    if (value->text[strspn(value->text, letters)] != '\0') {
+        scope_error(s, value, "'%.60s' is not one word such as pass", value->text);
+        return;
+    }
+    warn_unknown_result(s, value);
+    scope_text(s, value, auth_member(&leaf_of(s)->auth, s->key->name));
+}
+
+static void
+set_auth_domain(struct scope *s, const struct node *value)
+{
+    if (is_domain(s, value))
+        scope_text(s, value, &leaf_of(s)->auth.dkim_domain);
+}
+
+static const struct key auth_keys[] = {
+    {"dkim", NODE_TEXT, 0, set_auth_result, 0},
+    {"dkim_domain", NODE_TEXT, 0, set_auth_domain, 0},
+    {"spf", NODE_TEXT, 0, set_auth_result, 0},
+    {"dmarc", NODE_TEXT, 0, set_auth_result, 0},
+};
+
+/* A domain alone asks for a signature that is good: nobody means any other. */
+static struct cond *
+make_auth(struct scope *s, const struct node *map)
+{
+    const struct match *m = s->target;
+    if (!scope_is(s, map, NODE_MAP))
+        return NULL;
+    if (map->n == 0)
+        scope_error(s, map, "an empty mapping; write { dkim: pass }");
+    struct cond *c = WITH_PARTS(s, new_cond(s, COND_AUTH, map), auth_keys, map);
+    if (c->auth.dkim_domain != NULL && c->auth.dkim == NULL)
+        c->auth.dkim = xstrdup("pass");
+    remember(&m->nodes->auths, map);
+    return c;
+}
+
+static void
+set_auth(struct scope *s, const struct node *value)
+{
+    add_values(s, value, make_auth);
+}
+
+/* --- metadata --- */
 
 static struct cond *
 make_number(struct scope *s, const struct node *value)
@@ -442,7 +636,10 @@ static const struct key match_keys[] = {
     {"list_id", TESTS, 0, set_text, FIELD_LIST_ID},
     {"message_id", TESTS, 0, set_text, FIELD_MESSAGE_ID},
     {"header", NODE_MAP | NODE_LIST, 0, set_header, 0},
-    {"any_header", VALUES, 0, set_any_header, 0},
+    {"any_header", VALUES, 0, set_search, COND_ANY_HEADER},
+    {"body", VALUES, 0, set_search, COND_BODY},
+    {"attachment", TESTS, 0, set_attachment, 0},
+    {"auth", NODE_MAP | NODE_LIST, 0, set_auth, 0},
     {"larger", VALUES, 0, set_number, COND_LARGER},
     {"smaller", VALUES, 0, set_number, COND_SMALLER},
     {"newer", VALUES, 0, set_number, COND_NEWER},
@@ -451,9 +648,6 @@ static const struct key match_keys[] = {
     {"all", NODE_LIST, 0, set_group, COND_ALL},
     {"any", NODE_LIST, 0, set_group, COND_ANY},
     {"not", NODE_MAP, 0, set_not, 0},
-    {"body", 0, KEY_LATER, NULL, 0},
-    {"attachment", 0, KEY_LATER, NULL, 0},
-    {"auth", 0, KEY_LATER, NULL, 0},
     {"search", 0, KEY_LATER, NULL, 0},
 };
 
@@ -472,13 +666,13 @@ static struct cond *
 read_conditions(struct scope *outer, const struct node *map)
 {
     const struct match *above = outer->target;
-    struct match m = {cond_new(COND_ALL), above->regexes, NULL};
+    struct match m = {cond_new(COND_ALL), above->nodes, NULL};
     m.parent->key = xstrdup("all");
     return unwrap(read_map(outer->report, map, &m));
 }
 
 struct cond *
-cond_read(struct report *report, const struct node *match, struct regex_nodes *nodes)
+cond_read(struct report *report, const struct node *match, struct cond_nodes *nodes)
 {
     struct match m = {cond_new(COND_ALL), nodes, NULL};
     m.parent->key = xstrdup("match");
@@ -487,6 +681,14 @@ cond_read(struct report *report, const struct node *match, struct regex_nodes *n
         return c;
     cond_free(c);
     return NULL;
+}
+
+void
+cond_nodes_free(struct cond_nodes *nodes)
+{
+    free(nodes->regexes.v);
+    free(nodes->auths.v);
+    *nodes = (struct cond_nodes){0};
 }
 
 bool

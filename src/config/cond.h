@@ -8,16 +8,22 @@
 #include "config/tree.h"
 #include "rule/rule.h"
 
-/* The text of each regex of a tree, in tree order: where an error about its groups points. */
-struct regex_nodes {
+/* Where errors point that need more than one condition. */
+struct nodes {
     const struct node **v;
     size_t n;
 };
+struct cond_nodes {
+    struct nodes regexes; /* the text of each, in tree order */
+    struct nodes auths;   /* the value of each `auth` */
+};
+void cond_nodes_free(struct cond_nodes *nodes); /* empty afterwards */
 
 /* Reads the mapping below `match`. NULL: it holds no condition, every message matches. The caller
- * frees, and frees nodes->v. */
-struct cond *cond_read(struct report *report, const struct node *match, struct regex_nodes *nodes);
+ * frees both. */
+struct cond *cond_read(struct report *report, const struct node *match, struct cond_nodes *nodes);
 /* Whether `match` may have such a key. */
 bool cond_is_key(const char *name);
+bool cond_is_header_name(const char *name);
 
 #endif

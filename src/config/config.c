@@ -18,6 +18,7 @@ account_free(struct account *a)
     buf_wipe(&text);
     strv_free(&a->secret.argv);
     strv_free(&a->mailboxes);
+    strv_free(&a->trusted);
     stream_opts_free(&a->net);
     free(a->name);
     free(a->user);
@@ -82,14 +83,13 @@ config_find(struct err *e)
 }
 
 static int
-check_templates(const struct hook_opts *h, const struct strv *captures, struct err *e)
+check_templates(const struct hook_opts *h, const struct names *names, struct err *e)
 {
     struct fault f;
     for (size_t i = 0; i < h->run.n; i++)
-        if (i == 0 ? program_fault(h->run.v[i], &f)
-                   : hook_argument_fault(h->run.v[i], captures, &f))
+        if (i == 0 ? program_fault(h->run.v[i], &f) : hook_argument_fault(h->run.v[i], names, &f))
             return err_set(e, ERR_USAGE, "%s", f.text);
-    if (h->sh != NULL && shell_fault(h->sh, captures, &f))
+    if (h->sh != NULL && shell_fault(h->sh, names, &f))
         return err_set(e, ERR_USAGE, "%s", f.text);
     return 0;
 }
@@ -104,7 +104,8 @@ config_check_rule(const struct rule *r, const struct hook_opts *h, struct err *e
         return 0;
     struct strv captures = {0};
     cond_captures(r->match, &captures);
-    int result = check_templates(h, &captures, e);
+    const struct names names = {&captures, &h->headers};
+    int result = check_templates(h, &names, e);
     strv_free(&captures);
     return result;
 }

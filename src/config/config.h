@@ -35,6 +35,7 @@ struct account {
     struct stream_opts net;
     struct secret_opts secret;
     struct strv mailboxes; /* UTF-8, at least one */
+    struct strv trusted;   /* trust_auth_results: authserv-ids, lower case; empty = nobody */
     uint64_t
         keepalive_ms; /* IDLE is renewed, and mail looked for, at least this often; 0 = default */
     uint64_t poll_ms; /* the same where the server has no IDLE; 0 = default */
@@ -84,10 +85,14 @@ char *config_find(struct err *e);
  * *a is as before, and e->kind is ERR_USAGE. */
 int config_url(const char *url, struct account *a, char **mailbox, struct err *e);
 void account_free(struct account *a); /* the content; empty afterwards */
+/* One more server whose word on authentication counts, by the name it gives itself. 0, or -1 with
+ * *e (ERR_USAGE). */
+int config_trust(struct account *a, const char *id, struct err *e);
 
 /* One condition by its YAML key and a plain value: "subject", "from", "header" with "NAME: REGEX"
- * or "NAME", "larger", "flag", … and "from_is", "from_domain", "from_name" for addresses,
- * "subject_is" for texts. NULL with *e (ERR_USAGE) whose text carries a caret line for regexes. */
+ * or "NAME", "auth" with "dkim", "dkim=DOMAIN", "spf" or "dmarc", all of which have to pass,
+ * "larger", "flag", … and "from_is", "from_domain", "from_name" for addresses, "subject_is" for
+ * texts. NULL with *e (ERR_USAGE) whose text carries a caret line for regexes. */
 struct cond *config_cond(const char *key, const char *value, struct err *e);
 /* Two captures of one name (alternatives below one COND_ANY may share theirs), unnamed groups in
  * two regexes, placeholders in run and sh that would not be filled: 0, or -1 with *e (ERR_USAGE).

@@ -25,6 +25,7 @@ struct draft {
     const struct node *match;
     const struct node *debounce;
     const struct node *max_delay;
+    const struct node *headers;           /* of its own */
     const struct node *after[DRAFT_ENDS]; /* free of errors; inherited from the defaults too */
 };
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 /* A filter of the command line, as the nodes the file would give: { key: value },
- * { key: { test: value } } or { header: { NAME: value } }. */
+ * { key: { test: value } }, { header: { NAME: value } } or { auth: { part: pass } }. */
 struct filter {
     struct source *source; /* its text is the value */
     struct node nodes[5];
@@ -58,11 +58,24 @@ filter_header(struct filter *f, const char *value)
     return filter_map(f, 0, filter_text(f, f->name, 0), text);
 }
 
+/* "dkim=DOMAIN", "dkim", "spf" or "dmarc": it has to pass. */
+static struct node *
+filter_auth(struct filter *f, const char *value)
+{
+    size_t n = strcspn(value, "=");
+    if (value[n] == '=' && span_eq((struct span){value, n}, SPAN("dkim")))
+        return filter_map(
+            f, 0, filter_text(f, "dkim_domain", 0), filter_text(f, f->source->text + n + 1, n + 1));
+    return filter_map(f, 0, filter_text(f, f->source->text, 0), filter_text(f, "pass", 0));
+}
+
 static struct node *
 filter_value(struct filter *f, const char *value)
 {
     if (strcmp(f->key, "header") == 0)
         return filter_header(f, value);
+    if (strcmp(f->key, "auth") == 0)
+        return filter_auth(f, value);
     struct node *text = filter_text(f, f->source->text, 0);
     char *test = strrchr(f->key, '_');
     if (cond_is_key(f->key) || test == NULL)
@@ -107,15 +120,15 @@ static struct cond *
 read_filter(struct filter *f, const char *value, struct err *e)
 {
     struct report report = {0};
-    struct regex_nodes regexes = {0};
+    struct cond_nodes nodes = {0};
     struct node *map = filter_map(f, 2, filter_text(f, f->key, 0), filter_value(f, value));
-    struct cond *c = cond_read(&report, map, &regexes);
+    struct cond *c = cond_read(&report, map, &nodes);
     if (report.errors > 0) {
         tell(&report, value, e);
         cond_free(c);
         c = NULL;
     }
-    free(regexes.v);
+    cond_nodes_free(&nodes);
     report_free(&report);
     return c;
 }

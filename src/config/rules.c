@@ -85,10 +85,12 @@ set_enabled(struct scope *s, const struct node *value)
         {"on_busy", NODE_TEXT, 0, manners_set, 0},                                          \
         {"on_success", NODE_TEXT | NODE_LIST | NODE_MAP, 0, after_set, AFTER_SUCCESS},      \
         {"on_failure", NODE_TEXT | NODE_LIST | NODE_MAP, 0, after_set, AFTER_FAILURE},      \
-        {"attachments", 0, KEY_LATER, NULL, 0}, {"headers", 0, KEY_LATER, NULL, 0},         \
-        {"output", 0, KEY_LATER, NULL, 0}, {"stdin_eol", 0, KEY_LATER, NULL, 0},            \
+        {"attachments", NODE_TEXT, 0, runs_set_attachments, 0},                             \
+        {"headers", NODE_TEXT | NODE_LIST, 0, runs_set_headers, 0},                         \
+        {"output", NODE_TEXT, 0, runs_set_output, 0},                                       \
+        {"stdin_eol", NODE_TEXT, 0, runs_set_eol, 0},                                       \
     {                                                                                       \
-        "env_inherit", 0, KEY_LATER, NULL, 0                                                \
+        "env_inherit", NODE_TEXT, 0, runs_set_env_inherit, 0                                \
     }
 
 static const struct key rule_keys[] = {
@@ -116,14 +118,14 @@ defaults_init(struct draft *defaults)
 void
 defaults_read(struct report *report, const struct node *map, struct draft *defaults)
 {
-    static const struct strv no_captures;
+    const struct names names = {.headers = &defaults->hook->headers};
     struct scope s = {.report = report, .label = "defaults", .target = defaults};
     size_t errors = report->errors;
     SCHEMA_READ(&s, defaults_keys, map);
     if (report->errors > errors)
         return;
     manners_check(&s, defaults);
-    after_check(&s, defaults, NULL, &no_captures);
+    after_check(&s, defaults, NULL, &names);
 }
 
 /* The journal calls a rule by its name, so a nameless rule is called by its content. */
@@ -173,6 +175,15 @@ covers_something(const char *in, const struct account *a)
     return false;
 }
 
+static bool
+covers_account(const struct rule *rule, const struct account *a)
+{
+    for (size_t i = 0; i < rule->in.n; i++)
+        if (covers_something(rule->in.v[i], a))
+            return true;
+    return rule->in.n == 0;
+}
+
 static void
 check_mailbox(
     struct scope *s, const struct node *value, const char *mailbox, const struct account *a)
@@ -219,16 +230,46 @@ read_in(struct scope *s, const struct draft *d, const struct account_index *acco
     }
 }
 
+/* What Google's servers are called is known; for others, how to find out. */
 static void
-read_match(struct report *report, struct draft *d)
+hint_trust(struct report *report, const struct account *a)
 {
-    struct regex_nodes regexes = {0};
+    bool google = a->net.host != NULL && strstr(a->net.host, "gmail.com") != NULL;
+    report_hint(report,
+        "anyone can write an Authentication-Results header; name the server you trust:\n"
+        "  accounts: %s: trust_auth_results: %s%s",
+        a->name, google ? "mx.google.com" : "SERVER",
+        google ? "" : "\nSERVER is what stands first in that header of mail you have");
+}
+
+static void
+check_trust(struct report *report, const struct draft *d, const struct nodes *auths,
+    const struct account_index *accounts)
+{
+    for (size_t i = 0; i < auths->n; i++)
+        for (size_t k = 0; k < accounts->n && !report_full(report); k++) {
+            const struct account *a = accounts->v[k];
+            if (a->trusted.n > 0 || !covers_account(d->rule, a))
+                continue;
+            report_error(
+                report, auths->v[i]->at, "auth: account '%s' has no trust_auth_results", a->name);
+            hint_trust(report, a);
+        }
+}
+
+static void
+read_match(struct scope *s, struct draft *d, const struct account_index *accounts)
+{
+    struct cond_nodes nodes = {0};
     size_t bad;
     struct err e;
-    d->rule->match = cond_read(report, d->match, &regexes);
+    d->rule->match = cond_read(s->report, d->match, &nodes);
     if (captures_check(d->rule->match, &bad, &e) != 0)
-        report_error(report, regexes.v[bad]->at, "%s", e.text);
-    free(regexes.v);
+        report_error(s->report, nodes.regexes.v[bad]->at, "%s", e.text);
+    check_trust(s->report, d, &nodes.auths, accounts);
+    if (nodes.auths.n > 0)
+        after_warn_trust(s, d);
+    cond_nodes_free(&nodes);
 }
 
 static void
@@ -254,13 +295,15 @@ read_rule(struct scope *s, const struct node *map, const struct rules_room *room
     if (d->in != NULL)
         read_in(s, d, room->accounts);
     if (d->match != NULL)
-        read_match(s->report, d);
+        read_match(s, d, room->accounts);
     if (s->report->errors > errors)
         return; /* a placeholder may name a capture of a regex that does not compile */
     struct strv captures = {0};
+    const struct names names = {&captures, &d->hook->headers};
     cond_captures(d->rule->match, &captures);
-    runs_check(s, d, &captures);
-    after_check(s, d, room->defaults, &captures);
+    runs_check(s, d, &names);
+    /* actions of the defaults were judged there, unless what they may name is another list now */
+    after_check(s, d, d->headers == NULL ? room->defaults : NULL, &names);
     after_check_targets(s, d, room->accounts);
     strv_free(&captures);
 }

@@ -6,9 +6,11 @@
 #include "config/runs.h"
 
 #include "base/mem.h"
+#include "config/cond.h"
 #include "config/repeat.h"
 #include "config/template.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 enum { DEFAULT_UMASK = 077, VARIABLES_MAX = 256 };
@@ -34,13 +36,14 @@ void
 runs_copy(struct hook_opts *to, const struct hook_opts *from)
 {
     *to = *from;
-    to->run = to->path = to->env = (struct strv){0};
+    to->run = to->path = to->env = to->headers = (struct strv){0};
     to->on_success = to->on_failure = (struct actions){0};
     to->sh = from->sh != NULL ? xstrdup(from->sh) : NULL;
     to->cwd = from->cwd != NULL ? xstrdup(from->cwd) : NULL;
     strv_copy(&to->run, &from->run);
     strv_copy(&to->path, &from->path);
     strv_copy(&to->env, &from->env);
+    strv_copy(&to->headers, &from->headers);
     actions_copy(&to->on_success, &from->on_success);
     actions_copy(&to->on_failure, &from->on_failure);
 }
@@ -58,13 +61,106 @@ runs_set_stdin(struct scope *s, const struct node *value)
     static const struct word words[] = {
         {"none", STDIN_NONE, false},
         {"headers", STDIN_HEADERS, false},
+        {"body", STDIN_BODY, false},
         {"message", STDIN_MESSAGE, false},
         {"json", STDIN_JSON, false},
-        {"body", 0, true},
     };
     int kind;
     if (SCOPE_WORD(s, value, words, &kind))
         hook_of(s)->stdin_kind = (enum hook_stdin)kind;
+}
+
+void
+runs_set_eol(struct scope *s, const struct node *value)
+{
+    static const struct word words[] = {{"lf", EOL_LF, false}, {"crlf", EOL_CRLF, false}};
+    int eol;
+    if (SCOPE_WORD(s, value, words, &eol))
+        hook_of(s)->eol = (enum hook_eol)eol;
+}
+
+void
+runs_set_output(struct scope *s, const struct node *value)
+{
+    static const struct word words[] = {
+        {"log", OUTPUT_LOG, false}, {"discard", OUTPUT_DISCARD, false}};
+    int output;
+    if (SCOPE_WORD(s, value, words, &output))
+        hook_of(s)->output = (enum hook_output)output;
+}
+
+void
+runs_set_attachments(struct scope *s, const struct node *value)
+{
+    static const struct word words[] = {{"none", false, false}, {"decode", true, false}};
+    int decode;
+    if (SCOPE_WORD(s, value, words, &decode))
+        hook_of(s)->decode = decode;
+}
+
+void
+runs_set_env_inherit(struct scope *s, const struct node *value)
+{
+    static const struct word words[] = {{"all", false, false}, {"none", true, false}};
+    int bare;
+    if (SCOPE_WORD(s, value, words, &bare))
+        hook_of(s)->bare_env = bare;
+}
+
+/* Whether both become the same MAILCALL_HEADER_ variable. */
+static bool
+is_same_variable(const char *a, const char *b)
+{
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        bool odd_a = !isalnum((unsigned char)*a);
+        bool odd_b = !isalnum((unsigned char)*b);
+        if (odd_a != odd_b || (!odd_a && tolower((unsigned char)*a) != tolower((unsigned char)*b)))
+            return false;
+    }
+    return *a == *b;
+}
+
+static const char *
+find_clash(const struct strv *headers, const char *name)
+{
+    for (size_t i = 0; i < headers->n; i++)
+        if (is_same_variable(headers->v[i], name))
+            return headers->v[i];
+    return NULL;
+}
+
+static void
+add_header(struct scope *s, const struct node *value)
+{
+    struct strv *headers = &hook_of(s)->headers;
+    if (!scope_is(s, value, NODE_TEXT))
+        return;
+    const char *name = value->text;
+    const char *clash = find_clash(headers, name);
+    if (!cond_is_header_name(name))
+        scope_error(s, value, "'%.60s' is not the name of a header", name);
+    else if (strlen(name) > FIELD_NAME_MAX)
+        scope_error(s, value, "a name of more than %d bytes", FIELD_NAME_MAX);
+    else if (clash != NULL)
+        scope_error(s, value, "'%s' and '%s' would be the same variable", clash, name);
+    else
+        strv_add(headers, name);
+}
+
+/* What the defaults listed is replaced. */
+void
+runs_set_headers(struct scope *s, const struct node *value)
+{
+    struct draft *d = s->target;
+    size_t n = value->kind == NODE_LIST ? value->n : 1;
+    d->headers = value;
+    strv_free(&d->hook->headers);
+    if (n > FIELD_HEADER_MAX) {
+        scope_error(s, value, "more than %d headers", FIELD_HEADER_MAX);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        add_header(s, value->kind == NODE_LIST ? value->item[i] : value);
 }
 
 static bool
@@ -210,8 +306,8 @@ runs_set_sh(struct scope *s, const struct node *value)
 }
 
 void
-runs_check_argv(struct scope *s, const struct node *run, const struct strv *captures,
-    bool (*fault)(const char *, const struct strv *, struct fault *))
+runs_check_argv(struct scope *s, const struct node *run, const struct names *names,
+    bool (*fault)(const char *, const struct names *, struct fault *))
 {
     static const struct key key = {.name = "run"};
     bool list = run->kind == NODE_LIST;
@@ -222,18 +318,18 @@ runs_check_argv(struct scope *s, const struct node *run, const struct strv *capt
         struct fault f;
         if (word->kind != NODE_TEXT)
             continue; /* reported when it was read */
-        if (i == 0 ? program_fault(word->text, &f) : fault(word->text, captures, &f))
+        if (i == 0 ? program_fault(word->text, &f) : fault(word->text, names, &f))
             scope_error_at(s, node_place(word, f.offset, f.length), "%s", f.text);
     }
 }
 
 void
-runs_check_command(struct scope *s, const struct node *sh, const struct strv *captures)
+runs_check_command(struct scope *s, const struct node *sh, const struct names *names)
 {
     static const struct key key = {.name = "sh"};
     struct fault f;
     s->key = &key;
-    if (shell_fault(sh->text, captures, &f))
+    if (shell_fault(sh->text, names, &f))
         scope_error_at(s, node_place(sh, f.offset, f.length), "%s", f.text);
     for (size_t from = 0; s->report->warnings <= REPORT_MAX && shell_unquoted(sh->text, from, &f);
          from = f.offset + f.length)
@@ -241,11 +337,11 @@ runs_check_command(struct scope *s, const struct node *sh, const struct strv *ca
 }
 
 void
-runs_check(struct scope *s, const struct draft *d, const struct strv *captures)
+runs_check(struct scope *s, const struct draft *d, const struct names *names)
 {
     struct scope inner = *s;
     if (d->run != NULL)
-        runs_check_argv(&inner, d->run, captures, hook_argument_fault);
+        runs_check_argv(&inner, d->run, names, hook_argument_fault);
     if (d->sh != NULL)
-        runs_check_command(&inner, d->sh, captures);
+        runs_check_command(&inner, d->sh, names);
 }

@@ -48,31 +48,55 @@ next_identifier(const char *text, size_t *at, struct span *identifier)
     return false;
 }
 
-/* Fields, and match_<capture> for each capture. */
+static char
+as_placeholder(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return is_lower(c) || (c >= '0' && c <= '9') ? c : '_';
+}
+
+/* Fields, and match_<capture> and header_<name> as they are written in braces. */
 static void
-name_fields(struct strv *known, const struct strv *captures)
+name_fields(struct strv *known, const struct names *names)
 {
     for (size_t i = 0; fields_name(i) != NULL; i++)
         strv_add(known, fields_name(i));
-    for (size_t i = 0; i < captures->n; i++)
-        strv_addf(known, "match_%s", captures->v[i]);
+    for (size_t i = 0; names->captures != NULL && i < names->captures->n; i++)
+        strv_addf(known, "match_%s", names->captures->v[i]);
+    for (size_t i = 0; names->headers != NULL && i < names->headers->n; i++) {
+        strv_addf(known, "header_%s", names->headers->v[i]);
+        for (char *p = known->v[known->n - 1]; *p != '\0'; p++)
+            *p = as_placeholder(*p);
+    }
+}
+
+static int
+check(const char *argument, const struct names *names, size_t *offset, size_t *length)
+{
+    static const struct strv none;
+    return fields_check(argument, names->captures != NULL ? names->captures : &none, names->headers,
+        offset, length);
 }
 
 bool
-argument_fault(const char *argument, const struct strv *captures, struct fault *f)
+argument_fault(const char *argument, const struct names *names, struct fault *f)
 {
-    if (fields_check(argument, captures, &f->offset, &f->length) == 0)
+    if (check(argument, names, &f->offset, &f->length) == 0)
         return false;
     char name[64];
     struct strv known = {0};
     snprintf(name, sizeof name, "%.*s", (int)f->length, argument + f->offset);
-    name_fields(&known, captures);
+    name_fields(&known, names);
     const char *best = suggest(name, &known);
     if (best != NULL)
         snprintf(f->text, sizeof f->text, "unknown field '%s'; did you mean '%s'?", name, best);
     else if (strncmp(name, "match_", 6) == 0)
         snprintf(
             f->text, sizeof f->text, "unknown field '%s'; no regex here has such a group", name);
+    else if (strncmp(name, "header_", 7) == 0)
+        snprintf(
+            f->text, sizeof f->text, "unknown field '%s'; list the header under headers:", name);
     else
         snprintf(f->text, sizeof f->text, "unknown field '%s'; for a brace write '{{'", name);
     strv_free(&known);
@@ -98,9 +122,9 @@ outcome_fault(const char *argument, struct fault *f)
 }
 
 bool
-hook_argument_fault(const char *argument, const struct strv *captures, struct fault *f)
+hook_argument_fault(const char *argument, const struct names *names, struct fault *f)
 {
-    return argument_fault(argument, captures, f) || outcome_fault(argument, f);
+    return argument_fault(argument, names, f) || outcome_fault(argument, f);
 }
 
 /* Names that are the configuration's word alone. */
@@ -134,13 +158,13 @@ mailbox_fault(const char *mailbox, struct fault *f)
 }
 
 static bool
-is_field(struct span identifier, const struct strv *captures)
+is_field(struct span identifier, const struct names *names)
 {
     struct buf braced = {0};
     size_t offset;
     size_t length;
     buf_addf(&braced, "{%.*s}", (int)identifier.n, identifier.p);
-    bool known = fields_check(buf_str(&braced), captures, &offset, &length) == 0;
+    bool known = check(buf_str(&braced), names, &offset, &length) == 0;
     buf_free(&braced);
     return known;
 }
@@ -165,7 +189,7 @@ describe_shell_fault(struct span identifier, bool field, struct fault *f)
 }
 
 bool
-shell_fault(const char *shell, const struct strv *captures, struct fault *f)
+shell_fault(const char *shell, const struct names *names, struct fault *f)
 {
     size_t at = 0;
     struct span identifier;
@@ -174,7 +198,7 @@ shell_fault(const char *shell, const struct strv *captures, struct fault *f)
         f->length = identifier.n + 2;
         if (f->offset > 0 && shell[f->offset - 1] == '$')
             continue; /* ${name} is the shell's own */
-        describe_shell_fault(identifier, is_field(identifier, captures), f);
+        describe_shell_fault(identifier, is_field(identifier, names), f);
         return true;
     }
     return false;

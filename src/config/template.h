@@ -7,6 +7,12 @@
 
 #include "base/strv.h"
 
+/* What placeholders may name beside the fixed fields; each NULL is none. */
+struct names {
+    const struct strv *captures; /* {match_…} */
+    const struct strv *headers;  /* {header_…} */
+};
+
 struct fault {
     size_t offset;
     size_t length;
@@ -15,16 +21,16 @@ struct fault {
 
 /* Each returns whether there is a fault. */
 
-/* An argument of a command: every {identifier} must be a field, or match_<capture>. */
-bool argument_fault(const char *argument, const struct strv *captures, struct fault *f);
+/* An argument of a command: every {identifier} must be a field or a name. */
+bool argument_fault(const char *argument, const struct names *names, struct fault *f);
 /* The same for the hook itself, before whose end nobody knows how it ended. */
-bool hook_argument_fault(const char *argument, const struct strv *captures, struct fault *f);
+bool hook_argument_fault(const char *argument, const struct names *names, struct fault *f);
 /* The first word of `run`: a name or path, nothing to be filled. */
 bool program_fault(const char *program, struct fault *f);
 /* The mailbox of `move` and `copy`: a name, nothing to be filled. */
 bool mailbox_fault(const char *mailbox, struct fault *f);
 /* `sh`: {identifier} would stay as it is, or worse, be taken for safe. */
-bool shell_fault(const char *shell, const struct strv *captures, struct fault *f);
+bool shell_fault(const char *shell, const struct names *names, struct fault *f);
 /* The next $MAILCALL_ outside double quotes at or behind `from`. */
 bool shell_unquoted(const char *shell, size_t from, struct fault *f);
 

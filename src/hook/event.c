@@ -122,7 +122,7 @@ addresses(const struct addresses *list)
 }
 
 static json_t *
-flags(const struct strv *v)
+texts(const struct strv *v)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < v->n; i++)
@@ -163,6 +163,96 @@ captures(const struct hit *hit)
     return object;
 }
 
+static json_t *
+signatures(const struct auth *auth)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < auth->n_dkim; i++) {
+        json_t *object = json_object();
+        put(object, "result", text(auth->dkim[i].result));
+        put(object, "domain", text(auth->dkim[i].domain));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static json_t *
+auth_or_null(const struct auth *auth)
+{
+    if (*auth->authserv == '\0')
+        return json_null();
+    json_t *object = json_object();
+    put(object, "authserv", text(auth->authserv));
+    put(object, "dkim", signatures(auth));
+    put(object, "spf", text_or_null(auth->spf));
+    put(object, "dmarc", text_or_null(auth->dmarc));
+    return object;
+}
+
+static json_t *
+attachments(const struct facts *f)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < f->n_attachments; i++) {
+        const struct attachment *a = &f->attachments[i];
+        json_t *object = json_object();
+        put(object, "part", text(a->part));
+        put(object, "name", text(a->name));
+        put(object, "type", text(a->type));
+        put(object, "size", number(a->size));
+        put(object, "path", json_null());
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+/* All instances of one, in the order of the message. */
+static json_t *
+instances(const struct facts *f, const char *name)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < f->n_headers; i++)
+        if (span_ieq(span_str(f->headers[i].name), span_str(name)))
+            json_array_append_new(array, text(f->headers[i].value));
+    return array;
+}
+
+static char *
+lower(const char *s)
+{
+    char *copy = repaired(s);
+    for (char *p = copy; *p != '\0'; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    return copy;
+}
+
+static json_t *
+headers(const struct event *event)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; event->headers != NULL && i < event->headers->n; i++) {
+        char *name = lower(event->headers->v[i]);
+        put(object, name, instances(event->facts, event->headers->v[i]));
+        free(name);
+    }
+    return object;
+}
+
+static json_t *
+all_headers(const struct facts *f)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < f->n_headers; i++) {
+        char *name = lower(f->headers[i].name);
+        if (json_object_get(object, name) == NULL)
+            put(object, name, json_array());
+        json_array_append_new(json_object_get(object, name), text(f->headers[i].value));
+        free(name);
+    }
+    return object;
+}
+
 /* --- the event --- */
 
 static void
@@ -183,7 +273,7 @@ put_meta(json_t *o, const struct meta *meta)
     put(o, "mailbox_role", text(meta->role));
     put(o, "uid", number(meta->uid));
     put(o, "uidvalidity", number(meta->uidvalidity));
-    put(o, "flags", flags(&meta->flags));
+    put(o, "flags", texts(&meta->flags));
     put(o, "url", url(meta));
     put(o, "received", moment(meta->received != 0, meta->received));
     put(o, "size", number(meta->size));
@@ -194,6 +284,7 @@ put_facts(json_t *o, const struct facts *f)
 {
     put(o, "message_id", text(f->message_id));
     put(o, "in_reply_to", list_of_one(f->in_reply_to));
+    put(o, "references", texts(&f->references));
     put(o, "date", moment(f->has_date, f->date));
     put(o, "subject", text(f->subject));
     put(o, "from", f->from.n > 0 ? address(&f->from.v[0]) : json_null());
@@ -204,6 +295,18 @@ put_facts(json_t *o, const struct facts *f)
     put(o, "recipient", text(f->recipient));
     put(o, "extension", text(f->extension));
     put(o, "list_id", text_or_null(f->list_id));
+    put(o, "auth", auth_or_null(&f->auth));
+    if (f->whole)
+        put(o, "attachments", attachments(f));
+}
+
+static void
+put_text(json_t *o, const struct facts *f)
+{
+    if (!f->whole)
+        return;
+    put(o, "text", text(f->text));
+    put(o, "text_truncated", json_boolean(f->text_truncated));
 }
 
 static int
@@ -238,7 +341,21 @@ event_json(const struct event *event)
     put_identity(object, event);
     put_meta(object, event->meta);
     put_facts(object, event->facts);
+    put(object, "headers", headers(event));
     put(object, "match", captures(event->hit));
+    put_text(object, event->facts);
+    return told(object);
+}
+
+char *
+event_message_json(const struct facts *facts)
+{
+    use_our_memory();
+    json_t *object = json_object();
+    put(object, "v", json_integer(SHAPE));
+    put_facts(object, facts);
+    put(object, "headers", all_headers(facts));
+    put_text(object, facts);
     return told(object);
 }
 
@@ -250,16 +367,48 @@ is_event(const json_t *object)
            json_is_integer(json_object_get(object, "attempt"));
 }
 
-char *
-event_json_again(const char *line, const char *kind, unsigned attempt)
+static json_t *
+heard(const char *line)
 {
     use_our_memory();
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-    if (!is_event(object)) {
-        json_decref(object);
+    if (is_event(object))
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+char *
+event_json_again(const char *line, const char *kind, unsigned attempt)
+{
+    json_t *object = heard(line);
+    if (object == NULL)
         return NULL;
-    }
     put(object, "event", text(kind));
     put(object, "attempt", number(attempt));
+    return told(object);
+}
+
+static void
+set_path(json_t *list, size_t i, json_t *path)
+{
+    json_t *one = json_array_get(list, i);
+    if (json_is_object(one))
+        put(one, "path", path);
+    else
+        json_decref(path);
+}
+
+char *
+event_json_files(const char *line, const struct event_file *files, size_t n_files)
+{
+    json_t *object = heard(line);
+    if (object == NULL)
+        return NULL;
+    json_t *list = json_object_get(object, "attachments");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        set_path(list, i, json_null());
+    for (size_t i = 0; i < n_files; i++)
+        set_path(list, files[i].attachment, text(files[i].path));
     return told(object);
 }

@@ -14,12 +14,23 @@ enum { EVENT_ID_LENGTH = 26 };
  * rule name, each with its length. Equal input gives the equal id, on any machine, for ever. */
 void event_id_make(char id[static EVENT_ID_LENGTH + 1], const struct meta *meta, const char *rule);
 
-/* The event as one line of JSON without its end, "v":1, in the shape of INTERFACE 3.6 with what is
- * known so far: what needs the text or the parts of a message (auth, attachments, headers, text) is
- * left out. Strings are the facts' own, not cut; `match` holds every capture by its name. The
- * caller frees. */
+/* An attachment that is a file now. */
+struct event_file {
+    size_t attachment; /* index into facts.attachments */
+    const char *path;
+};
+
+/* The event as one line of JSON without its end, "v":1, as man/mailcall-event.schema.json says.
+ * Attachments and text are left out where only headers were read, and `auth` is null where nobody
+ * is trusted. Strings are the facts' own, not cut; `match` holds every capture by its name,
+ * `headers` every configured header by its lower-case name. The caller frees. */
 char *event_json(const struct event *event);
+/* A message that lies nowhere and that no rule has seen: what event_json() says of the message
+ * alone, with every header there is. The caller frees. */
+char *event_message_json(const struct facts *facts);
 /* The same event told anew: "event" and "attempt" replaced. NULL if `line` is no such event. */
 char *event_json_again(const char *line, const char *kind, unsigned attempt);
+/* The same event with the paths of those attachments, and null for the others. NULL likewise. */
+char *event_json_files(const char *line, const struct event_file *files, size_t n_files);
 
 #endif

@@ -1,251 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-/* The table of everything a hook is told, and the scrub that every value passes.
+/* The scrub that every value passes on its way to a hook, and what becomes of the values.
  *
- * Invariants of a struct fields: the first N_ROWS fields are the table's, in its order; behind them
- * come the MATCH_ names of the rule; no name occurs twice; values are one line of valid UTF-8
- * within both limits. A name is made of the table or of the configuration, never of a mail.
- * Knows nothing about processes: an environment is only a vector of strings here. */
+ * Invariants of a struct fields: the first ROW_COUNT fields are the table's, in its order; behind
+ * them come the MATCH_ and HEADER_ names of the rule; no name occurs twice; values are valid UTF-8
+ * within both limits, and one line but for those of ROW_LINES. A name is made of the table or of
+ * the configuration, never of a mail. Knows nothing about processes: an environment is only a
+ * vector of strings here. */
 #include "hook/fields.h"
 
 #include "base/mem.h"
-#include "base/percent.h"
-#include "base/rfc3339.h"
 #include "base/utf8.h"
+#include "hook/row.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #define PREFIX "MAILCALL_"
-
-/* Appends the raw value; `at` is the place of a member inside the struct that the getter reads. */
-typedef void getter(struct buf *out, const struct event *e, size_t at);
-static getter from_event, from_meta, from_facts, from_from, from_addresses, get_attempt, get_uid,
-    get_uidvalidity, get_flags, get_url, get_received, get_received_epoch, get_size, get_date,
-    get_match, get_count, get_nothing;
-
-#define EVENT(member)     from_event, offsetof(struct event, member)
-#define META(member)      from_meta, offsetof(struct meta, member)
-#define FACTS(member)     from_facts, offsetof(struct facts, member)
-#define FIRST(member)     from_from, offsetof(struct address, member)
-#define ADDRESSES(member) from_addresses, offsetof(struct facts, member)
-
-/* Who chose the value's length: STRANGER's are cut when all together are too long. NUMBERS are ours
- * too, and cut between words: half a number is another number. */
-enum writer { OURS, NUMBERS, STRANGER };
-
-static const struct row {
-    const char *name;
-    getter *get;
-    size_t at;
-    enum writer writer;
-    const char *doc;
-} rows[] = {
-    {"version", EVENT(version), OURS, "version of mailcall"},
-    {"event", EVENT(kind), OURS, "new, batch, retry or test"},
-    {"event_id", EVENT(id), OURS, "26 characters a-z2-7, the same on every retry"},
-    {"attempt", get_attempt, 0, OURS, "which try this is, from 1"},
-    {"rule", EVENT(rule), OURS, "name of the rule that matched"},
-    {"account", META(account), OURS, "name of the account"},
-    {"mailbox", META(mailbox), STRANGER, "name of the mailbox, / between levels"},
-    {"mailbox_role", META(role), OURS, "inbox archive drafts junk sent trash all, or empty"},
-    {"uid", get_uid, 0, OURS, "UID of the message"},
-    {"uidvalidity", get_uidvalidity, 0, OURS, "UIDVALIDITY of the mailbox"},
-    {"flags", get_flags, 0, STRANGER, "flags and keywords, separated by spaces"},
-    {"url", get_url, 0, STRANGER, "the message as an RFC 5092 URL"},
-    {"received", get_received, 0, OURS, "when the server received it, RFC 3339, UTC"},
-    {"received_epoch", get_received_epoch, 0, OURS, "the same in seconds since 1970"},
-    {"size", get_size, 0, OURS, "bytes, as the server counts them"},
-    {"subject", FACTS(subject), STRANGER, "Subject, decoded"},
-    {"from", FIRST(addr), STRANGER, "address of the first sender in From"},
-    {"from_name", FIRST(name), STRANGER, "display name of the first sender in From"},
-    {"to", ADDRESSES(to), STRANGER, "addresses in To, separated by spaces"},
-    {"cc", ADDRESSES(cc), STRANGER, "addresses in Cc, separated by spaces"},
-    {"reply_to", ADDRESSES(reply_to), STRANGER, "addresses in Reply-To, separated by spaces"},
-    {"sender", FACTS(sender), STRANGER, "envelope sender (Return-Path); empty for bounces"},
-    {"recipient", FACTS(recipient), STRANGER, "envelope recipient (Delivered-To and its kin)"},
-    {"extension", FACTS(extension), STRANGER, "what follows + in the recipient's local part"},
-    {"message_id", FACTS(message_id), STRANGER, "Message-ID without <>"},
-    {"in_reply_to", FACTS(in_reply_to), STRANGER, "first id of In-Reply-To without <>"},
-    {"date", get_date, 0, OURS, "Date, RFC 3339, UTC; empty if unreadable"},
-    {"list_id", FACTS(list_id), STRANGER, "List-Id, the part inside <>"},
-    {"attachment_count", get_nothing, 0, OURS, "number of attachments, once bodies are parsed"},
-    {"attachments", get_nothing, 0, STRANGER, "their names, one a line, once bodies are parsed"},
-    {"auth_dkim", get_nothing, 0, OURS, "DKIM result, once auth results can be trusted"},
-    {"auth_dkim_domain", get_nothing, 0, STRANGER, "passing DKIM domains, as auth_dkim"},
-    {"auth_spf", get_nothing, 0, OURS, "SPF result, as auth_dkim"},
-    {"auth_dmarc", get_nothing, 0, OURS, "DMARC result, as auth_dkim"},
-    {"match", get_match, 0, STRANGER, "text matched by the last regex that was true"},
-    {"preview", get_nothing, 0, STRANGER, "first 256 characters of text, once bodies are parsed"},
-    {"file", EVENT(file), OURS, "path of the raw message; empty if only headers were read"},
-    {"json_file", get_nothing, 0, OURS, "path of the JSON event, once there is one"},
-    {"attachments_dir", get_nothing, 0, OURS, "folder of decoded attachments, once there is one"},
-    {"count", get_count, 0, OURS, "how many messages this run is for"},
-    {"uids", get_uid, 0, NUMBERS, "their UIDs, separated by spaces"},
-    {"hook_result", get_nothing, 0, OURS, "in on_success and on_failure: how the hook ended"},
-    {"hook_status", get_nothing, 0, OURS, "in on_success and on_failure: its exit status"},
-    {"truncated", get_nothing, 0, OURS, "names of the values that were cut"},
-};
-
-enum { N_ROWS = sizeof rows / sizeof *rows };
-
-/* --- getters --- */
-
-static const char *
-text_at(const void *owner, size_t at)
-{
-    return *(char *const *)(const void *)((const char *)owner + at);
-}
-
-static void
-from_event(struct buf *out, const struct event *e, size_t at)
-{
-    buf_adds(out, text_at(e, at));
-}
-
-static void
-from_meta(struct buf *out, const struct event *e, size_t at)
-{
-    buf_adds(out, text_at(e->meta, at));
-}
-
-static void
-from_facts(struct buf *out, const struct event *e, size_t at)
-{
-    buf_adds(out, text_at(e->facts, at));
-}
-
-static void
-from_from(struct buf *out, const struct event *e, size_t at)
-{
-    if (e->facts->from.n > 0)
-        buf_adds(out, text_at(&e->facts->from.v[0], at));
-}
-
-/* One address more in a list separated by spaces: one that holds a space would read as two. */
-static void
-add_address(struct buf *out, const char *addr)
-{
-    struct buf clean = {0};
-    utf8_line(&clean, span_str(addr));
-    if (clean.n > 0 && memchr(clean.p, ' ', clean.n) == NULL)
-        buf_addf(out, "%s%s", out->n > 0 ? " " : "", clean.p);
-    buf_free(&clean);
-}
-
-static void
-from_addresses(struct buf *out, const struct event *e, size_t at)
-{
-    const struct addresses *list = (const void *)((const char *)e->facts + at);
-    for (size_t i = 0; i < list->n; i++)
-        add_address(out, list->v[i].addr);
-}
-
-static void
-get_attempt(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    buf_addf(out, "%u", e->attempt);
-}
-
-static void
-get_uid(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    buf_addf(out, "%" PRIu32, e->meta->uid);
-}
-
-static void
-get_uidvalidity(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    buf_addf(out, "%" PRIu32, e->meta->uidvalidity);
-}
-
-static void
-get_flags(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    for (size_t i = 0; i < e->meta->flags.n; i++)
-        buf_addf(out, "%s%s", i > 0 ? " " : "", e->meta->flags.v[i]);
-}
-
-void
-fields_url(struct buf *out, const struct meta *meta)
-{
-    buf_addf(out, "%s/", meta->url);
-    percent_add(out, meta->mailbox, "/");
-    buf_addf(out, ";UIDVALIDITY=%" PRIu32 "/;UID=%" PRIu32, meta->uidvalidity, meta->uid);
-}
-
-static void
-get_url(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    fields_url(out, e->meta);
-}
-
-static void
-add_time(struct buf *out, int64_t seconds)
-{
-    char text[RFC3339_MAX];
-    rfc3339_utc(text, seconds);
-    buf_adds(out, text);
-}
-
-static void
-get_received(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    if (e->meta->received != 0)
-        add_time(out, e->meta->received);
-}
-
-static void
-get_received_epoch(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    if (e->meta->received != 0)
-        buf_addf(out, "%" PRId64, e->meta->received);
-}
-
-static void
-get_size(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    buf_addf(out, "%" PRIu64, e->meta->size);
-}
-
-static void
-get_date(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    if (e->facts->has_date)
-        add_time(out, e->facts->date);
-}
-
-static void
-get_match(struct buf *out, const struct event *e, size_t at)
-{
-    (void)at;
-    buf_adds(out, e->hit->match);
-}
-
-static void
-get_count(struct buf *out, const struct event *e, size_t at)
-{
-    (void)e;
-    (void)at;
-    buf_adds(out, "1");
-}
-
-static void
-get_nothing(struct buf *out, const struct event *e, size_t at)
-{
-    (void)out;
-    (void)e;
-    (void)at;
-}
 
 /* --- names --- */
 
@@ -269,13 +39,21 @@ fixed_name(const char *lower)
     return buf_take(&b);
 }
 
+/* The two families whose names come from the configuration. */
+static const struct family {
+    const char *prefix;
+    size_t most; /* names of one rule that are used */
+} match = {"MATCH_", FIELD_MATCH_MAX}, header = {"HEADER_", FIELD_HEADER_MAX};
+
+enum { FAMILIES_MAX = FIELD_MATCH_MAX + FIELD_HEADER_MAX };
+
 static char *
-match_name(const char *capture)
+family_name(const struct family *family, const char *word)
 {
     struct buf b = {0};
-    struct span s = span_str(capture);
-    s.n = s.n < FIELD_MATCH_NAME_MAX ? s.n : FIELD_MATCH_NAME_MAX;
-    buf_adds(&b, "MATCH_");
+    struct span s = span_str(word);
+    s.n = s.n < FIELD_NAME_MAX ? s.n : FIELD_NAME_MAX;
+    buf_adds(&b, family->prefix);
     add_upper(&b, s);
     return buf_take(&b);
 }
@@ -283,13 +61,13 @@ match_name(const char *capture)
 const char *
 fields_name(size_t i)
 {
-    return i < N_ROWS ? rows[i].name : NULL;
+    return i < ROW_COUNT ? rows[i].name : NULL;
 }
 
 const char *
 fields_doc(size_t i)
 {
-    return i < N_ROWS ? rows[i].doc : NULL;
+    return i < ROW_COUNT ? rows[i].doc : NULL;
 }
 
 /* --- values --- */
@@ -304,32 +82,64 @@ shorten(char *value, size_t max)
     value[s.n] = '\0';
 }
 
-/* As shorten(), for a value longer than max; the word that does not fit goes whole. */
+/* The word, or line, that does not fit goes whole. */
 static void
-shorten_numbers(char *value, size_t max)
+shorten_between(char *value, size_t max, char separator)
 {
     size_t n = max;
-    while (n > 0 && value[n] != ' ')
+    while (n > 0 && value[n] != separator)
         n--;
     value[n] = '\0';
 }
 
+/* A scrubbed value longer than max. */
+static void
+cut(char *value, size_t max, enum row_writer writer)
+{
+    if (writer == ROW_NUMBERS)
+        shorten_between(value, max, ' ');
+    else if (writer == ROW_LINES)
+        shorten_between(value, max, '\n');
+    else
+        shorten(value, max);
+}
+
+/* Those that are empty are left out. */
+static void
+add_lines(struct buf *out, struct span raw)
+{
+    while (raw.n > 0) {
+        const char *end = memchr(raw.p, '\n', raw.n);
+        size_t n = end != NULL ? (size_t)(end - raw.p) : raw.n;
+        size_t before = out->n;
+        if (before > 0)
+            buf_addc(out, '\n');
+        size_t start = out->n;
+        utf8_line(out, (struct span){raw.p, n});
+        if (out->n == start)
+            buf_cut(out, before);
+        n += end != NULL;
+        raw = (struct span){raw.p + n, raw.n - n};
+    }
+}
+
 static char *
-scrub(struct span raw, enum writer writer, bool *cut)
+scrub(struct span raw, enum row_writer writer, bool *too_long)
 {
     struct buf b = {0};
-    utf8_line(&b, raw);
+    if (writer == ROW_LINES)
+        add_lines(&b, raw);
+    else
+        utf8_line(&b, raw);
     if (b.n >= 4 && memcmp(b.p, "() {", 4) == 0) {
         char *bare = buf_take(&b);
         buf_addf(&b, " %s", bare);
         free(bare);
     }
-    *cut = b.n > FIELD_VALUE_MAX;
+    *too_long = b.n > FIELD_VALUE_MAX;
     char *value = buf_take(&b);
-    if (*cut && writer == NUMBERS)
-        shorten_numbers(value, FIELD_VALUE_MAX);
-    else if (*cut)
-        shorten(value, FIELD_VALUE_MAX);
+    if (*too_long)
+        cut(value, FIELD_VALUE_MAX, writer);
     return value;
 }
 
@@ -357,22 +167,29 @@ has_word(const char *list, const char *word)
     return false;
 }
 
+/* As far as the names have room in one value. */
 static void
 note_cut(struct fields *f, const char *name)
 {
     struct field *t = find(f, "TRUNCATED");
-    if (has_word(t->value, name))
+    if (has_word(t->value, name) || strlen(t->value) + strlen(name) >= FIELD_VALUE_MAX)
         return;
     char *longer = xasprintf("%s%s%s", t->value, *t->value != '\0' ? " " : "", name);
     free(t->value);
     t->value = longer;
 }
 
-/* Of the i-th field; behind the table come what patterns caught. */
-static enum writer
+/* Of the i-th field; behind the table come what patterns caught and headers. */
+static enum row_writer
 writer_of(size_t i)
 {
-    return i < N_ROWS ? rows[i].writer : STRANGER;
+    return i < ROW_COUNT ? rows[i].writer : ROW_STRANGER;
+}
+
+static bool
+is_strangers(size_t i)
+{
+    return writer_of(i) == ROW_STRANGER || writer_of(i) == ROW_LINES;
 }
 
 /* The bytes of all strings but TRUNCATED's value, if strangers' values had at most `level` each. */
@@ -384,7 +201,7 @@ total(const struct fields *f, size_t level)
         size_t n = strlen(f->v[i].value);
         if (strcmp(f->v[i].name, "TRUNCATED") == 0)
             n = 0;
-        if (writer_of(i) == STRANGER && n > level)
+        if (is_strangers(i) && n > level)
             n = level;
         sum += strlen(PREFIX) + strlen(f->v[i].name) + n + 2;
     }
@@ -415,9 +232,9 @@ fit(struct fields *f)
             high = middle;
     }
     for (size_t i = 0; i < f->n; i++) {
-        if (writer_of(i) != STRANGER || strlen(f->v[i].value) <= low)
+        if (!is_strangers(i) || strlen(f->v[i].value) <= low)
             continue;
-        shorten(f->v[i].value, low);
+        cut(f->v[i].value, low, writer_of(i));
         note_cut(f, f->v[i].name);
     }
 }
@@ -425,46 +242,69 @@ fit(struct fields *f)
 /* --- making --- */
 
 static void
-add_row(struct fields *f, const struct row *row, const struct event *event, bool *cut)
+add_row(struct fields *f, const struct row *row, const struct event *event, bool *too_long)
 {
     struct buf raw = {0};
     row->get(&raw, event, row->at);
-    char *value = scrub(buf_span(&raw), row->writer, cut);
+    char *value = scrub(buf_span(&raw), row->writer, too_long);
     f->v[f->n++] = (struct field){fixed_name(row->name), value};
     buf_free(&raw);
 }
 
+/* Of two words that make one name the first counts. */
 static void
-add_match(struct fields *f, const struct capture *c)
+add_named(struct fields *f, const struct family *family, const char *word, struct span raw)
 {
-    char *name = match_name(c->name);
+    char *name = family_name(family, word);
     if (find(f, name) != NULL) {
         free(name);
         return;
     }
-    bool cut;
-    f->v[f->n++] = (struct field){name, scrub(span_str(c->value), STRANGER, &cut)};
-    if (cut)
+    bool too_long;
+    f->v[f->n++] = (struct field){name, scrub(raw, ROW_STRANGER, &too_long)};
+    if (too_long)
         note_cut(f, name);
+}
+
+/* All its instances. */
+static void
+add_header(struct fields *f, const struct facts *facts, const char *name)
+{
+    struct buf all = {0};
+    for (size_t i = 0; i < facts->n_headers; i++) {
+        const struct header *h = &facts->headers[i];
+        if (span_ieq(span_str(h->name), span_str(name)))
+            buf_addf(&all, "%s%s", all.n > 0 ? ", " : "", h->value);
+    }
+    add_named(f, &header, name, buf_span(&all));
+    buf_free(&all);
+}
+
+static size_t
+at_most(size_t n, const struct family *family)
+{
+    return n < family->most ? n : family->most;
 }
 
 void
 fields_make(struct fields *f, const struct event *event)
 {
-    size_t n_match = event->hit->n_captures;
-    if (n_match > FIELD_MATCH_MAX)
-        n_match = FIELD_MATCH_MAX;
-    *f = (struct fields){xcalloc(N_ROWS + n_match, sizeof *f->v), 0};
-    bool cut[N_ROWS];
-    for (size_t i = 0; i < N_ROWS; i++)
-        add_row(f, &rows[i], event, &cut[i]);
+    const struct hit *hit = event->hit;
+    size_t n_match = at_most(hit->n_captures, &match);
+    size_t n_header = event->headers != NULL ? at_most(event->headers->n, &header) : 0;
+    *f = (struct fields){xcalloc(ROW_COUNT + n_match + n_header, sizeof *f->v), 0};
+    bool too_long[ROW_COUNT];
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        add_row(f, &rows[i], event, &too_long[i]);
     if (event->facts->truncated)
         note_cut(f, "HEADERS");
-    for (size_t i = 0; i < N_ROWS; i++)
-        if (cut[i])
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (too_long[i])
             note_cut(f, f->v[i].name);
     for (size_t i = 0; i < n_match; i++)
-        add_match(f, &event->hit->captures[i]);
+        add_named(f, &match, hit->captures[i].name, span_str(hit->captures[i].value));
+    for (size_t i = 0; i < n_header; i++)
+        add_header(f, event->facts, event->headers->v[i]);
     fit(f);
 }
 
@@ -491,11 +331,11 @@ fields_set(struct fields *f, const char *name, const char *value)
 {
     struct field *field = find(f, name);
     assert(field != NULL);
-    bool cut;
-    char *clean = scrub(span_str(value), writer_of((size_t)(field - f->v)), &cut);
+    bool too_long;
+    char *clean = scrub(span_str(value), writer_of((size_t)(field - f->v)), &too_long);
     free(field->value);
     field->value = clean;
-    if (cut)
+    if (too_long)
         note_cut(f, name);
     fit(f);
 }
@@ -524,7 +364,7 @@ static bool
 is_name(const char *s)
 {
     size_t n = strlen(s);
-    return n > 0 && n <= strlen("MATCH_") + FIELD_MATCH_NAME_MAX &&
+    return n > 0 && n <= strlen(header.prefix) + FIELD_NAME_MAX &&
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == n;
 }
 
@@ -546,9 +386,9 @@ unpack_field(struct unpack *u, struct fields *f)
     char *name = unpack_str(u);
     char *value = unpack_str(u);
     struct field *field = name != NULL && value != NULL ? place_of(f, name) : NULL;
-    bool cut;
+    bool too_long;
     if (field != NULL && field->value == NULL)
-        field->value = scrub(span_str(value), writer_of((size_t)(field - f->v)), &cut);
+        field->value = scrub(span_str(value), writer_of((size_t)(field - f->v)), &too_long);
     else
         u->broken = true;
     free(name);
@@ -558,9 +398,9 @@ unpack_field(struct unpack *u, struct fields *f)
 void
 fields_unpack(struct unpack *u, struct fields *f)
 {
-    size_t n = (size_t)unpack_upto(u, N_ROWS + FIELD_MATCH_MAX);
-    *f = (struct fields){xcalloc(N_ROWS + n, sizeof *f->v), 0};
-    for (size_t i = 0; i < N_ROWS; i++)
+    size_t n = (size_t)unpack_upto(u, ROW_COUNT + FAMILIES_MAX);
+    *f = (struct fields){xcalloc(ROW_COUNT + n, sizeof *f->v), 0};
+    for (size_t i = 0; i < ROW_COUNT; i++)
         f->v[f->n++].name = fixed_name(rows[i].name);
     for (; n > 0 && !u->broken; n--)
         unpack_field(u, f);
@@ -619,17 +459,17 @@ take_piece(const char **s, struct piece *piece)
 static bool
 is_fixed(struct span identifier)
 {
-    for (size_t i = 0; i < N_ROWS; i++)
+    for (size_t i = 0; i < ROW_COUNT; i++)
         if (span_eq(identifier, span_str(rows[i].name)))
             return true;
     return false;
 }
 
 static bool
-is_match(struct span identifier, const struct strv *captures)
+is_of(const struct family *family, const struct strv *words, struct span identifier)
 {
-    for (size_t i = 0; i < captures->n && i < FIELD_MATCH_MAX; i++) {
-        char *name = match_name(captures->v[i]);
+    for (size_t i = 0; words != NULL && i < at_most(words->n, family); i++) {
+        char *name = family_name(family, words->v[i]);
         bool same = span_ieq(identifier, span_str(name));
         free(name);
         if (same)
@@ -639,12 +479,14 @@ is_match(struct span identifier, const struct strv *captures)
 }
 
 int
-fields_check(const char *template, const struct strv *captures, size_t *offset, size_t *length)
+fields_check(const char *template, const struct strv *captures, const struct strv *headers,
+    size_t *offset, size_t *length)
 {
-    const char *rest = template;
+    const char *left = template;
     struct piece piece;
-    while (take_piece(&rest, &piece)) {
-        if (!piece.placeholder || is_fixed(piece.text) || is_match(piece.text, captures))
+    while (take_piece(&left, &piece)) {
+        if (!piece.placeholder || is_fixed(piece.text) || is_of(&match, captures, piece.text) ||
+            is_of(&header, headers, piece.text))
             continue;
         *offset = (size_t)(piece.text.p - template);
         *length = piece.text.n;

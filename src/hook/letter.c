@@ -5,14 +5,13 @@
  * shell string, and argv[0] is the configuration's word alone.
  *
  * Letters wait as bytes in a journal that may be damaged: what letter_unpack() lets in keeps every
- * promise that a letter just written keeps. A fixed field more or less is no new FORMAT, so that
- * letters survive an update of mailcall; whatever else changes in letter_pack() is one. */
+ * promise that a letter just written keeps. A fixed field more or less is no new FORMAT; whatever
+ * else changes in letter_pack() is one, and stands behind all that came before, so that letters
+ * survive an update of mailcall. */
 #include "hook/letter.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "hook/event.h"
-
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +19,14 @@
 
 #define PREFIX "MAILCALL_"
 
-enum { FORMAT = 1, UMASK_MAX = 0777 };
+enum { FORMAT_FIRST = 1, FORMAT = 2, UMASK_MAX = 0777 };
+
+bool
+hook_needs_whole(const struct hook_opts *o)
+{
+    return o->decode || o->stdin_kind == STDIN_MESSAGE || o->stdin_kind == STDIN_BODY ||
+           o->stdin_kind == STDIN_JSON;
+}
 
 void
 hook_opts_free(struct hook_opts *o)
@@ -30,6 +36,7 @@ hook_opts_free(struct hook_opts *o)
     strv_free(&o->env);
     free(o->sh);
     free(o->cwd);
+    strv_free(&o->headers);
     actions_free(&o->on_success);
     actions_free(&o->on_failure);
     *o = (struct hook_opts){0};
@@ -63,7 +70,7 @@ last_part(const char *path)
     return xstrdup(slash != NULL ? slash + 1 : path);
 }
 
-/* Everything but fields, event and actions. */
+/* Everything but fields, event, text and actions. */
 static void
 equip(struct letter *l, const struct hook_opts *opts)
 {
@@ -81,6 +88,17 @@ equip(struct letter *l, const struct hook_opts *opts)
     l->umask = opts->umask;
     l->timeout_ms = opts->timeout_ms;
     l->kill_after_ms = opts->kill_after_ms;
+    l->eol = opts->eol;
+    l->decode = opts->decode;
+    l->bare_env = opts->bare_env;
+}
+
+static char *
+text_of(const struct facts *f)
+{
+    struct buf b = {0};
+    utf8_repair(&b, span_str(f->whole ? f->text : ""));
+    return buf_take(&b);
 }
 
 struct letter *
@@ -91,6 +109,8 @@ letter_write(const struct hook_opts *opts, const struct event *event)
     equip(l, opts);
     if (opts->stdin_kind == STDIN_JSON)
         l->json = event_json(event);
+    if (opts->stdin_kind == STDIN_BODY)
+        l->text = text_of(event->facts);
     actions_copy(&l->on_success, &opts->on_success);
     actions_copy(&l->on_failure, &opts->on_failure);
     return l;
@@ -109,6 +129,7 @@ letter_free(struct letter *l)
     free(l->cwd);
     free(l->program);
     free(l->json);
+    free(l->text);
     actions_free(&l->on_success);
     actions_free(&l->on_failure);
     free(l);
@@ -135,19 +156,22 @@ letter_pack(const struct letter *l, struct buf *out)
     pack_str(out, l->json);
     actions_pack(out, &l->on_success);
     actions_pack(out, &l->on_failure);
+    pack_str(out, l->text);
+    pack_number(out, l->eol);
+    pack_number(out, l->decode);
+    pack_number(out, l->bare_env);
 }
 
-/* What letter_pack() wrote behind FORMAT. */
 static void
-unpack_into(struct letter *l, struct unpack *u)
+unpack_first(struct letter *l, struct unpack *u)
 {
     unpack_strv(u, &l->argv);
     unpack_strv(u, &l->run);
     fields_unpack(u, &l->fields);
     unpack_strv(u, &l->env);
     unpack_strv(u, &l->path);
-    l->stdin_kind = (enum hook_stdin)unpack_upto(u, STDIN_JSON);
-    l->output = (enum hook_output)unpack_upto(u, OUTPUT_INHERIT);
+    l->stdin_kind = (enum hook_stdin)unpack_upto(u, STDIN_BODY);
+    l->output = (enum hook_output)unpack_upto(u, OUTPUT_DISCARD);
     l->cwd = unpack_str(u);
     l->umask = (unsigned)unpack_upto(u, UMASK_MAX);
     l->timeout_ms = unpack_number(u);
@@ -156,6 +180,16 @@ unpack_into(struct letter *l, struct unpack *u)
     l->json = unpack_str(u);
     actions_unpack(u, &l->on_success);
     actions_unpack(u, &l->on_failure);
+}
+
+/* What came with format 2. */
+static void
+unpack_second(struct letter *l, struct unpack *u)
+{
+    l->text = unpack_str(u);
+    l->eol = (enum hook_eol)unpack_upto(u, EOL_CRLF);
+    l->decode = unpack_upto(u, true) != 0;
+    l->bare_env = unpack_upto(u, true) != 0;
 }
 
 static bool
@@ -185,6 +219,14 @@ has_its_event(const struct letter *l)
 }
 
 static bool
+has_its_text(const struct letter *l)
+{
+    if (l->stdin_kind != STDIN_BODY)
+        return l->text == NULL;
+    return l->text != NULL && utf8_valid(span_str(l->text));
+}
+
+static bool
 has_its_command(const struct letter *l)
 {
     if (l->program == NULL || (l->argv.n == 0 && *l->program != '\0'))
@@ -200,7 +242,7 @@ is_sound(const struct letter *l)
         if (!is_variable(l->env.v[i]))
             return false;
     bool absolute = l->cwd == NULL || *l->cwd == '/';
-    return absolute && has_its_command(l) && has_its_event(l);
+    return absolute && has_its_command(l) && has_its_event(l) && has_its_text(l);
 }
 
 struct letter *
@@ -213,10 +255,12 @@ letter_unpack(struct span bytes, struct err *e)
             e, ERR_INPUT, "letter: format %" PRIu64 " is of a later version of mailcall", format);
         return NULL;
     }
-    if (format < FORMAT)
+    if (format < FORMAT_FIRST)
         u.broken = true;
     struct letter *l = xcalloc(1, sizeof *l);
-    unpack_into(l, &u);
+    unpack_first(l, &u);
+    if (format >= 2)
+        unpack_second(l, &u);
     if (unpack_whole(&u) && is_sound(l))
         return l;
     letter_free(l);
@@ -234,20 +278,42 @@ set_number(struct fields *f, const char *name, long long n)
     fields_set(f, name, text);
 }
 
+static void
+refill_argv(struct letter *l)
+{
+    if (l->run.n == 0)
+        return;
+    strv_free(&l->argv);
+    fill_argv(&l->argv, &l->run, &l->fields);
+}
+
+/* NULL leaves it as it was. */
+static void
+replace_json(struct letter *l, char *json)
+{
+    if (json == NULL)
+        return;
+    free(l->json);
+    l->json = json;
+}
+
 void
 letter_address(struct letter *l, const char *kind, unsigned attempt)
 {
     fields_set(&l->fields, "EVENT", kind);
     set_number(&l->fields, "ATTEMPT", attempt);
-    if (l->run.n > 0) {
-        strv_free(&l->argv);
-        fill_argv(&l->argv, &l->run, &l->fields);
-    }
-    char *again = l->json != NULL ? event_json_again(l->json, kind, attempt) : NULL;
-    if (again == NULL)
-        return;
-    free(l->json);
-    l->json = again;
+    refill_argv(l);
+    if (l->json != NULL)
+        replace_json(l, event_json_again(l->json, kind, attempt));
+}
+
+void
+letter_attach(struct letter *l, const char *folder, const struct event_file *files, size_t n_files)
+{
+    fields_set(&l->fields, "ATTACHMENTS_DIR", folder);
+    refill_argv(l);
+    if (l->json != NULL)
+        replace_json(l, event_json_files(l->json, files, n_files));
 }
 
 struct letter *
@@ -265,6 +331,9 @@ letter_for_action(const struct letter *l, const struct action *a, const char *re
         .umask = l->umask,
         .timeout_ms = l->timeout_ms,
         .kill_after_ms = l->kill_after_ms,
+        .eol = l->eol,
+        .decode = l->decode,
+        .bare_env = l->bare_env,
     };
     struct letter *next = xcalloc(1, sizeof *next);
     fields_copy(&next->fields, &l->fields);
@@ -272,6 +341,7 @@ letter_for_action(const struct letter *l, const struct action *a, const char *re
     set_number(&next->fields, "HOOK_STATUS", status);
     equip(next, &borrowed);
     next->json = l->json != NULL ? xstrdup(l->json) : NULL;
+    next->text = l->text != NULL ? xstrdup(l->text) : NULL;
     return next;
 }
 
@@ -316,13 +386,31 @@ is_overridden(const char *entry, const struct strv *env)
     return false;
 }
 
+static bool
+is_basic(const char *entry)
+{
+    static const char *const names[] = {
+        "HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_eq(name_of(entry), span_str(names[i])))
+            return true;
+    return false;
+}
+
+static bool
+is_inherited(const struct letter *l, const char *entry, const struct strv *secrets)
+{
+    if (l->bare_env && !is_basic(entry))
+        return false;
+    return !is_ours(entry) && !is_secret(entry, secrets) && !is_overridden(entry, &l->env);
+}
+
 void
 letter_environ(
     const struct letter *l, char *const *inherited, const struct strv *secrets, struct strv *env)
 {
     for (; *inherited != NULL; inherited++)
-        if (!is_ours(*inherited) && !is_secret(*inherited, secrets) &&
-            !is_overridden(*inherited, &l->env))
+        if (is_inherited(l, *inherited, secrets))
             strv_add(env, *inherited);
     fields_environ(&l->fields, env);
     for (size_t i = 0; i < l->env.n; i++)

@@ -283,7 +283,7 @@ static void
 on_output(void *arg, struct span bytes)
 {
     struct run *r = arg;
-    if (r->phase == PHASE_OVER)
+    if (r->phase == PHASE_OVER || r->letter->output == OUTPUT_DISCARD)
         return;
     while (bytes.n > 0) {
         const char *newline = memchr(bytes.p, '\n', bytes.n);
@@ -539,7 +539,7 @@ run_start(struct loop *loop, const struct run_opts *opts)
     r->loop = loop;
     r->letter = opts->letter;
     r->started = clock_ms();
-    r->captured = opts->letter->output == OUTPUT_LOG;
+    r->captured = opts->letter->output != OUTPUT_INHERIT;
     r->left = opts->left;
     r->on_line = opts->on_line;
     r->on_done = opts->on_done;

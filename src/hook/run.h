@@ -45,8 +45,8 @@ struct run_opts {
                                     for the call */
     char *const *inherited;      /* the environment to start from */
     const struct strv *secrets;  /* names removed from it */
-    /* One line of output (LOG only), already escaped by utf8_visible(); a longer one comes in
-     * pieces of at most RUN_LINE_MAX bytes. NULL: nobody wants them. */
+    /* One line of output (OUTPUT_LOG only), already escaped by utf8_visible(); a longer one comes
+     * in pieces of at most RUN_LINE_MAX bytes. NULL: nobody wants them. */
     void (*on_line)(void *arg, struct span line);
     /* Exactly once, never from inside run_start(), when the process has ended; no on_line after
      * it. The run is over when it returns: r is not used again. */

@@ -65,15 +65,15 @@ read_body(struct fetch *f, const struct value *v)
 
 static const struct item {
     struct span name;
-    bool is_prefix;
+    enum fetch_part part; /* then the name may go on: "<0>" */
     void (*read)(struct fetch *f, const struct value *v);
 } items[] = {
-    {SPAN("UID"), false, read_uid},
-    {SPAN("FLAGS"), false, read_flags},
-    {SPAN("INTERNALDATE"), false, read_date},
-    {SPAN("RFC822.SIZE"), false, read_size},
-    {SPAN("BODY[]"), true, read_body},
-    {SPAN("BODY[HEADER]"), true, read_body},
+    {SPAN("UID"), FETCH_NO_PART, read_uid},
+    {SPAN("FLAGS"), FETCH_NO_PART, read_flags},
+    {SPAN("INTERNALDATE"), FETCH_NO_PART, read_date},
+    {SPAN("RFC822.SIZE"), FETCH_NO_PART, read_size},
+    {SPAN("BODY[]"), FETCH_WHOLE, read_body},
+    {SPAN("BODY[HEADER]"), FETCH_HEADER, read_body},
 };
 
 static const struct item *
@@ -82,9 +82,19 @@ find(const struct value *v)
     if (v->type != VALUE_ATOM)
         return NULL;
     for (size_t i = 0; i < sizeof items / sizeof *items; i++)
-        if (items[i].is_prefix ? span_istarts(v->text, items[i].name) : value_is(v, items[i].name))
+        if (items[i].part != FETCH_NO_PART ? span_istarts(v->text, items[i].name)
+                                           : value_is(v, items[i].name))
             return &items[i];
     return NULL;
+}
+
+/* The first text that came is the one that counts. */
+static void
+note_part(struct fetch *f, const struct item *item)
+{
+    bool came = f->body == FETCH_STREAMED || f->body == FETCH_STRING;
+    if (item != NULL && item->part != FETCH_NO_PART && !came)
+        f->part = item->part;
 }
 
 void
@@ -96,6 +106,7 @@ fetch_read(struct fetch *f, const struct value_tree *tree)
     const struct value *v = tree->v;
     while (v != end) {
         const struct item *item = find(v);
+        note_part(f, item);
         if (item != NULL && v + 1 != end) {
             item->read(f, v + 1);
             v = value_next(v + 1);

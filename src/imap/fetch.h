@@ -17,6 +17,9 @@ enum fetch_body {
     FETCH_STREAMED, /* lex handed it out */
 };
 
+/* Which text it is. */
+enum fetch_part { FETCH_NO_PART, FETCH_HEADER, FETCH_WHOLE };
+
 /* All zero is an empty one. */
 struct fetch {
     uint32_t uid; /* 0: none, or nonsense */
@@ -25,6 +28,7 @@ struct fetch {
     struct strv flags;
     bool solicited; /* holds an item only we ask for: the answer to our question */
     enum fetch_body body;
+    enum fetch_part part; /* of `body`; or what the literal is that comes next */
     struct span text;
 };
 

@@ -33,6 +33,7 @@ enum step {
     EXPUNGE,
     NOOP, /* where we poll, or are held */
     FETCH,
+    WHOLE, /* the messages wanted whole */
     IDLE,
     DONE, /* what an IDLE turns into when we end it */
     LOGOUT,
@@ -85,8 +86,10 @@ struct session {
     struct idle idle;
     struct pace pace;
     struct pass pass;
-    bool all_well;     /* so the last pass ended */
-    unsigned vanished; /* passes in a row that missed messages gone by then */
+    bool all_well;     /* so the last look ended */
+    unsigned vanished; /* looks in a row that missed messages gone by then */
+    bool whole_due;    /* what is wanted whole needs no look to be asked for */
+    struct buf whole;  /* the set of those about to be asked for */
     struct acting acting;
 };
 

@@ -26,10 +26,14 @@ struct mailbox {
     struct uidset taken;  /* UIDs > mark */
     struct uidset wanted; /* UIDs <= mark, or taken, that are wanted all the same */
     struct uidset asked;  /* of the wanted: what the last request named and has not come */
-    struct uidset absent; /* of the wanted: what passes that ended well asked for in vain. Seen
-                             after SESSION_CHECKED: the server has them no longer, and the owner
-                             forgets them. Those he does not are asked for again at a later look,
-                             when all others have been asked for. */
+    struct uidset whole; /* of the wanted: those whose whole message is wanted, wherever the session
+                            fetches headers only; they are asked for by a request of their own */
+    struct uidset asked_whole; /* of `whole`, as `asked`, which holds none of them */
+    struct uidset absent;      /* of the wanted: what passes that ended well asked for in vain. Seen
+                                  after SESSION_CHECKED: the server has them no longer, and the owner
+                                  forgets them. Those he does not are asked for again at a later look,
+                                  when all others have been asked for. */
+    struct uidset absent_whole; /* those of `whole` among them */
 };
 
 enum mailbox_opening {
@@ -62,23 +66,33 @@ void mailbox_baseline(struct mailbox *m, uint32_t uidvalidity, uint32_t mark);
  * first start that looks back, or because what was fetched got lost. UIDs above the mark are wanted
  * anyway. */
 void mailbox_want(struct mailbox *m, uint32_t uid);
-bool mailbox_is_wanted(const struct mailbox *m, uint32_t uid); /* by mailbox_want() */
+/* The same, and its whole message: its header block told that more is needed, or it was lost. Then
+ * session_want(). */
+void mailbox_want_whole(struct mailbox *m, uint32_t uid);
+bool mailbox_is_wanted(const struct mailbox *m, uint32_t uid); /* by one of the two */
+bool mailbox_is_wanted_whole(const struct mailbox *m, uint32_t uid);
 /* It is not any more: the server has it no longer. */
 void mailbox_forget(struct mailbox *m, uint32_t uid);
 /* Whether a message with this UID has not been taken; or is wanted. */
 bool mailbox_is_new(const struct mailbox *m, uint32_t uid);
 void mailbox_take(struct mailbox *m, uint32_t uid);
 /* Appends the sequence set to ask for: from the mark to `last`, around what was taken in a pass
- * that was cut off, and before that what is wanted, as much of it as there is room for. So
- * connections that never live long get on all the same. At most MAILBOX_RANGES ranges; the last of
- * them may then hold some that were taken. */
+ * that was cut off, and before that what is wanted, though not whole, as much as there is room for.
+ * So connections that never live long get on all the same. At most MAILBOX_RANGES ranges; the last
+ * of them may then hold some that were taken. */
 void mailbox_missing(struct mailbox *m, const char *last, struct buf *out);
+/* Appends the set of those wanted whole to ask for, MAILBOX_RANGES ranges at most. There is one. */
+void mailbox_missing_whole(struct mailbox *m, struct buf *out);
 /* The pass over everything above the mark ended well: the mark moves over what was taken, and what
  * was asked for and did not come is absent. */
 void mailbox_settle(struct mailbox *m);
-/* The request proves nothing about what it named. */
+/* The pass over what is wanted whole did: what did not come is absent. */
+void mailbox_settle_whole(struct mailbox *m);
+/* The request, or the one for whole messages, proves nothing about what it named. */
 void mailbox_unask(struct mailbox *m);
-/* Whether something is wanted that no pass has asked for yet. */
+void mailbox_unask_whole(struct mailbox *m);
+/* Whether something is wanted that no pass has asked for yet; the same of whole messages. */
 bool mailbox_wants_more(const struct mailbox *m);
+bool mailbox_wants_whole(const struct mailbox *m);
 
 #endif

@@ -5,16 +5,27 @@
  * cannot stop the mailbox. */
 #include "imap/pass.h"
 
-void
-pass_begin(struct pass *p, bool behind_done)
+static void
+begin(struct pass *p)
 {
     p->running = true;
-    p->behind_done = behind_done;
+    p->halves = 0;
     p->answered = false;
+    p->stopped = false;
     p->blind = false;
     p->untaken = false;
     p->count = 0;
+    p->again = 0;
     p->n_gaps = 0;
+}
+
+void
+pass_begin(struct pass *p, enum pass_half half, bool behind_done)
+{
+    if (!p->running)
+        begin(p);
+    p->halves |= half;
+    p->behind_done = behind_done;
 }
 
 static int
@@ -26,6 +37,14 @@ parse(struct pass *p, struct span items)
     return result;
 }
 
+/* A header block of a message that is wanted whole is not what was asked for. */
+static bool
+is_too_little(const struct pass *p)
+{
+    const struct fetch *f = &p->fetch;
+    return f->part == FETCH_HEADER && mailbox_is_wanted_whole(p->mailbox, f->uid);
+}
+
 bool
 pass_head(struct pass *p, struct span items)
 {
@@ -33,7 +52,7 @@ pass_head(struct pass *p, struct span items)
     const struct fetch *f = &p->fetch;
     bool first_text = f->body != FETCH_STREAMED && f->body != FETCH_STRING;
     bool known = f->uid != 0 && !mailbox_is_new(p->mailbox, f->uid);
-    p->worth = p->running && first_text && !known;
+    p->worth = p->running && first_text && !known && !is_too_little(p);
     return p->worth;
 }
 
@@ -88,6 +107,7 @@ static void
 hand_out(struct pass *p, bool text)
 {
     const struct fetch *f = &p->fetch;
+    bool again = mailbox_is_wanted_whole(p->mailbox, f->uid);
     if (!text) {
         events_note(p->events, "server gives no text for a message: taken as empty", "");
         pass_discard(p);
@@ -99,10 +119,12 @@ hand_out(struct pass *p, bool text)
                                .uid = f->uid,
                                .internaldate = f->internaldate,
                                .size = f->size,
+                               .whole = p->messages || again,
                                .flags = &f->flags,
                            });
     p->chunks = false;
     p->count++;
+    p->again += again;
 }
 
 static enum pass_verdict
@@ -113,6 +135,8 @@ judge(struct pass *p)
         return PASS_NOTHING;
     if (!p->running || !f->solicited)
         return PASS_HINT;
+    if (is_too_little(p))
+        return PASS_NOTHING;
     bool text = has_text(f);
     if (!text && p->incomplete < PASS_TRIES) {
         note_gap(p, f->uid);
@@ -156,10 +180,14 @@ pass_end(struct pass *p)
         p->incomplete++;
         return false;
     }
-    p->incomplete = 0;
+    if ((p->halves & PASS_NEW) != 0)
+        p->incomplete = 0;
     if (p->untaken)
         return false;
-    mailbox_settle(p->mailbox);
+    if ((p->halves & PASS_NEW) != 0)
+        mailbox_settle(p->mailbox);
+    if ((p->halves & PASS_WHOLE) != 0)
+        mailbox_settle_whole(p->mailbox);
     return true;
 }
 

@@ -44,6 +44,7 @@ static const struct step_row steps[] = {
     [EXPUNGE]    = {"UID EXPUNGE",       steps_write_act,      60, PROGRESS, steps_acted,         steps_acted,        steps_act_bad,      ERR_NONE},
     [NOOP]       = {"NOOP",              NULL,                 60, 0,        steps_settled,       steps_settled,      steps_settled,      ERR_NONE},
     [FETCH]      = {"UID FETCH",         steps_write_fetch,    60, PROGRESS, steps_fetched,       steps_fetch_no,     steps_fetch_bad,    ERR_AGAIN},
+    [WHOLE]      = {"UID FETCH",         steps_write_whole,    60, PROGRESS, steps_fetched,       steps_fetch_no,     steps_fetch_bad,    ERR_AGAIN},
     [IDLE]       = {"IDLE",              NULL,                 60, 0,        steps_idle_over,     steps_idle_refused, steps_idle_refused, ERR_NONE},
     [DONE]       = {"DONE",              NULL,                 15, 0,        steps_settled,       steps_settled,      steps_settled,      ERR_NONE},
     [LOGOUT]     = {"LOGOUT",            NULL,                 10, 0,        steps_logged_out,    steps_logged_out,   steps_logged_out,   ERR_NONE},
@@ -151,7 +152,24 @@ is_look_due(const struct session *s)
     return more || pace_due(&s->pace) <= s->now;
 }
 
-/* A pass over everything above the mark; while we are held, a sign of life instead. */
+static bool
+is_whole_due(const struct session *s)
+{
+    return s->whole_due && !s->pace.held && mailbox_wants_whole(s->mailbox);
+}
+
+/* The set is made here: by the time there is room for the command, it may be empty. */
+static void
+plan_whole(struct session *s)
+{
+    s->whole_due = false;
+    buf_clear(&s->whole);
+    mailbox_missing_whole(s->mailbox, &s->whole);
+    inside_plan(s, WHOLE);
+}
+
+/* A pass over everything above the mark, and what is wanted whole; while we are held, a sign of
+ * life instead. */
 static void
 plan_look(struct session *s)
 {
@@ -161,8 +179,11 @@ plan_look(struct session *s)
         pace_begin(&s->pace, s->now);
     if (s->polling || s->pace.held)
         inside_plan(s, NOOP);
-    if (!s->pace.held)
-        inside_plan(s, FETCH);
+    if (s->pace.held)
+        return;
+    inside_plan(s, FETCH);
+    if (s->mailbox->whole.n > 0)
+        plan_whole(s);
 }
 
 /* What there is to do, with IDLE behind it, in one write where possible. */
@@ -171,11 +192,14 @@ plan_round(struct session *s)
 {
     bool acts = plan_acts(s);
     bool look = is_look_due(s);
+    bool whole = !look && is_whole_due(s);
     if (look)
         plan_look(s);
-    else if (acts)
+    else if (acts || whole)
         pace_interrupted(&s->pace, s->told.syncs, s->now);
-    if ((acts || look) && !s->polling)
+    if (whole)
+        plan_whole(s);
+    if ((acts || look || whole) && !s->polling)
         inside_plan(s, IDLE);
 }
 
@@ -407,6 +431,7 @@ session_new(const struct session_opts *opts, struct session_quirks *quirks, stru
     s->quirks = quirks;
     s->mailbox = mailbox;
     s->pass.mailbox = mailbox;
+    s->pass.messages = opts->fetch == SESSION_FETCH_MESSAGES;
     s->pass.events = &s->events;
     s->acting.mailbox = mailbox;
     s->acting.told = &s->told;
@@ -435,6 +460,7 @@ session_free(struct session *s)
     opening_free(&s->opening);
     acting_free(&s->acting);
     pass_rest(&s->pass);
+    buf_free(&s->whole);
     events_free(&s->events);
     login_wipe(&s->login);
     free(s);
@@ -500,7 +526,7 @@ may_blame_pipelining(const struct session *s, int step)
         return false;
     if (is_act(step))
         return s->acting.behind_done && !s->acting.answered;
-    return step == FETCH && s->pass.behind_done && !s->pass.answered;
+    return (step == FETCH || step == WHOLE) && s->pass.behind_done && !s->pass.answered;
 }
 
 static void
@@ -534,6 +560,14 @@ session_check(struct session *s, uint64_t now)
 {
     s->now = now;
     pace_demand(&s->pace);
+    advance(s);
+}
+
+void
+session_want(struct session *s, uint64_t now)
+{
+    s->now = now;
+    s->whole_due = true;
     advance(s);
 }
 
@@ -599,7 +633,7 @@ session_deadline(const struct session *s)
     uint64_t deadline = patience_end(s);
     if (s->busy_until < deadline)
         deadline = s->busy_until;
-    if (is_free(s) && (s->acting.n > 0 || is_look_due(s)))
+    if (is_free(s) && (s->acting.n > 0 || is_look_due(s) || is_whole_due(s)))
         return s->now;
     if (is_free(s) && pace_due(&s->pace) < deadline)
         deadline = pace_due(&s->pace);

@@ -76,7 +76,11 @@ void session_feed(struct session *s, struct span bytes, uint64_t now);
 void session_tick(struct session *s, uint64_t now);
 /* Look for new mail now, whatever the server says: after a resume, at USR1. */
 void session_check(struct session *s, uint64_t now);
-/* While held no look for mail begins; what is under way goes on, and so do acts. */
+/* mailbox_want_whole() was called: ask for that now, without a look for anything else. Those of one
+ * turn are best told at once, at its end. */
+void session_want(struct session *s, uint64_t now);
+/* While held no look for mail begins, and nothing is asked for; what is under way goes on, and so
+ * do acts. */
 void session_hold(struct session *s, bool held, uint64_t now);
 /* Has it done; only when the mailbox is open (after SESSION_OPENED) and writable. `*a` and its text
  * are the owner's and stay until SESSION_ACTED, or the end of the session, which says nothing of
@@ -94,8 +98,9 @@ enum session_event_type {
     SESSION_MESSAGE,  /* that message is complete and new; after taking it for good the owner calls
                          mailbox_take(). With no chunk before it the message is empty. */
     SESSION_DISCARD,  /* forget the chunks since the last MESSAGE or DISCARD: not new, or cut */
-    SESSION_CHECKED,  /* a pass ended well; the mark has moved; `count` messages were new. What was
-                         wanted and is gone stands in the mailbox's `absent`: forget it. */
+    SESSION_CHECKED,  /* a pass ended well; the mark has moved, if it was over more than what is
+                         wanted whole; `count` messages came. What was wanted and is gone stands in
+                         the mailbox's `absent`: forget it. */
     SESSION_IDLE,     /* the server accepted IDLE, or polling has begun: all is well. Each time. */
     SESSION_COPIED,   /* of `act`, a MOVE on a server without it: the copy is made, and what is sent
                          next removes the message. Note that first: a copy made twice is two. */
@@ -116,11 +121,13 @@ struct session_event {
     uint32_t uid;                 /* MESSAGE */
     int64_t internaldate;         /* MESSAGE: seconds since 1970, 0 if unreadable */
     uint64_t size;                /* MESSAGE: RFC822.SIZE, 0 if not told */
-    const struct strv *flags;     /* MESSAGE */
-    unsigned count;               /* CHECKED */
-    const char *note;             /* NOTE */
-    const struct act *act;        /* COPIED, ACTED */
-    bool gone;                    /* ACTED */
+    bool whole; /* MESSAGE: the chunks were all of it, as SESSION_FETCH_MESSAGES has it of every
+                   message, mailbox_want_whole() of one; else its header block only */
+    const struct strv *flags; /* MESSAGE */
+    unsigned count;           /* CHECKED */
+    const char *note;         /* NOTE */
+    const struct act *act;    /* COPIED, ACTED */
+    bool gone;                /* ACTED */
     const struct err *error; /* ACTED: NULL if it is done. LOST: kinds ERR_NET ERR_PROTOCOL ERR_AUTH
                                 ERR_AGAIN ERR_MAILBOX ERR_TLS (STARTTLS refused or attacked) */
     uint64_t retry_after_ms; /* LOST: the server's own wish ("Suggested Backoff Time"), or 0 */

@@ -279,6 +279,13 @@ steps_act_bad(struct session *s, const struct reply *r)
         steps_acted(s, r);
 }
 
+static void
+write_fetch(struct session *s, struct command *c, enum pass_half half, const char *text)
+{
+    pass_begin(&s->pass, half, wire_under_way(&s->wire, DONE));
+    buf_addf(&c->bytes, " (UID FLAGS INTERNALDATE RFC822.SIZE %s)", text);
+}
+
 int
 steps_write_fetch(struct session *s, struct command *c, struct err *e)
 {
@@ -287,11 +294,19 @@ steps_write_fetch(struct session *s, struct command *c, struct err *e)
     /* "n:*" always brings the last message again, which nobody minds of a header; a whole message
      * of 50 MB at every look is another matter */
     const char *last = headers || s->quirks->wants_star ? "*" : "4294967295";
-    pass_begin(&s->pass, wire_under_way(&s->wire, DONE));
     buf_adds(&c->bytes, " ");
     mailbox_missing(s->mailbox, last, &c->bytes);
-    buf_addf(&c->bytes, " (UID FLAGS INTERNALDATE RFC822.SIZE %s)",
-        headers ? "BODY.PEEK[HEADER]" : "BODY.PEEK[]");
+    write_fetch(s, c, PASS_NEW, headers ? "BODY.PEEK[HEADER]" : "BODY.PEEK[]");
+    return 0;
+}
+
+int
+steps_write_whole(struct session *s, struct command *c, struct err *e)
+{
+    (void)e;
+    command_raw(c, buf_str(&s->whole));
+    buf_free(&s->whole);
+    write_fetch(s, c, PASS_WHOLE, "BODY.PEEK[]");
     return 0;
 }
 
@@ -302,28 +317,71 @@ schedule_poll(struct session *s)
     events_push(&s->events, (struct session_event){.type = SESSION_IDLE});
 }
 
+/* A server that stopped at the first one missing may still have the others. */
+static void
+look_for_the_others(struct session *s)
+{
+    s->vanished++;
+    s->whole_due = false;
+    if (s->vanished > PASS_TRIES)
+        return;
+    s->all_well = false;
+    pace_again(&s->pace, s->vanished, s->now);
+}
+
+static void
+ended_well(struct session *s, bool looked)
+{
+    const struct pass *p = &s->pass;
+    events_push(&s->events, (struct session_event){.type = SESSION_CHECKED, .count = p->count});
+    if (looked)
+        pace_found(&s->pace, p->count - p->again, s->told.syncs, s->now);
+}
+
+/* Where only whole messages were asked for, nothing was learnt about new ones. */
+static void
+end_pass(struct session *s)
+{
+    const struct pass *p = &s->pass;
+    bool looked = (p->halves & PASS_NEW) != 0;
+    if (p->blind && p->incomplete == PASS_TRIES)
+        events_note(&s->events, "server sends a message nobody can read: passed over", "");
+    bool well = pass_end(&s->pass);
+    s->all_well = well && (looked || s->all_well);
+    s->whole_due = well;
+    if (well)
+        ended_well(s, looked);
+    else if (p->incomplete > 0)
+        pace_again(&s->pace, p->incomplete, s->now);
+    if (p->stopped)
+        look_for_the_others(s);
+    else if (looked)
+        s->vanished = 0;
+    if (looked && s->polling)
+        schedule_poll(s);
+}
+
+/* It ends with its second half, if there is one, whichever is answered first. */
 void
 steps_fetched(struct session *s, const struct reply *r)
 {
     (void)r;
-    unsigned count = s->pass.count;
-    s->all_well = false;
-    bool given_up = s->pass.blind && s->pass.incomplete == PASS_TRIES;
-    if (given_up)
-        events_note(&s->events, "server sends a message nobody can read: passed over", "");
-    if (pass_end(&s->pass)) {
-        s->all_well = true;
-        events_push(&s->events, (struct session_event){.type = SESSION_CHECKED, .count = count});
-        pace_found(&s->pace, count, s->told.syncs, s->now);
-    } else if (s->pass.incomplete > 0) {
-        pace_again(&s->pace, s->pass.incomplete, s->now);
-    }
-    s->vanished = 0;
-    if (s->polling)
-        schedule_poll(s);
+    s->pass.answered = false;
+    bool more = wire_under_way(&s->wire, FETCH) || wire_under_way(&s->wire, WHOLE) ||
+                wire_planned(&s->wire) == WHOLE;
+    if (!more)
+        end_pass(s);
 }
 
-/* It may have stopped at the first one missing: so the others may still be there. */
+static void
+unask(struct session *s)
+{
+    if (s->settling == WHOLE)
+        mailbox_unask_whole(s->mailbox);
+    else
+        mailbox_unask(s->mailbox);
+}
+
 void
 steps_fetch_no(struct session *s, const struct reply *r)
 {
@@ -331,21 +389,17 @@ steps_fetch_no(struct session *s, const struct reply *r)
         steps_refused(s, r);
         return;
     }
-    unsigned before = s->vanished;
-    if (before < PASS_TRIES)
-        mailbox_unask(s->mailbox);
+    if (s->vanished < PASS_TRIES)
+        unask(s);
+    s->pass.stopped = true;
     steps_fetched(s, r);
-    s->vanished = before + 1;
-    if (s->vanished > PASS_TRIES)
-        return;
-    s->all_well = false;
-    pace_again(&s->pace, s->vanished, s->now);
 }
 
 void
 steps_fetch_bad(struct session *s, const struct reply *r)
 {
-    if (s->opts.fetch == SESSION_FETCH_MESSAGES && !s->quirks->wants_star) {
+    bool bad_range = s->opts.fetch == SESSION_FETCH_MESSAGES && s->settling == FETCH;
+    if (bad_range && !s->quirks->wants_star) {
         s->quirks->wants_star = true;
         inside_lose_refused(s, ERR_NET, "UID FETCH refused, next time with '*'", r->words);
     } else if (s->quirks->step_by_step || refusal_kind(r->words, ERR_NONE) == ERR_AGAIN)
@@ -368,7 +422,8 @@ start_polling(struct session *s, const char *why)
 {
     events_note(&s->events, why, ": polling");
     s->polling = true;
-    if (!s->pass.running)
+    bool looking = s->pass.running && (s->pass.halves & PASS_NEW) != 0;
+    if (!looking)
         schedule_poll(s);
 }
 

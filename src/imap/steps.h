@@ -10,7 +10,7 @@
 
 /* The arguments of the command begun; 0, or -1 when it cannot be written. */
 step_write steps_write_login, steps_write_id, steps_write_mailbox, steps_write_search,
-    steps_write_act, steps_write_fetch;
+    steps_write_act, steps_write_fetch, steps_write_whole;
 /* `refused` ends the session with the kind in its row, `settled` means nothing. */
 step_answer steps_greeted, steps_capable, steps_tls_agreed, steps_logged_in, steps_login_no,
     steps_login_bad, steps_examined, steps_highest_found, steps_searched, steps_acted,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Changes of one mailbox, each kept once. Without a baseline among them it is not known here what
  * is wanted, or where the mark stands: so a UID below the mark that waits is kept as well, for it
- * may be a wanted one. Which deaths are forgotten is left to the commit. */
+ * may be a wanted one. */
 #include "job/box.h"
 
 #include "base/mem.h"
@@ -20,19 +20,10 @@ box_new(const char *account, const char *mailbox)
     return b;
 }
 
-static void
-forget_deaths(struct box *b)
-{
-    free(b->deaths);
-    b->deaths = NULL;
-    b->n_deaths = 0;
-}
-
 void
 box_clear(struct box *b)
 {
     cursor_free(&b->cursor);
-    forget_deaths(b);
     free(b->seen);
     b->seen = NULL;
     b->n_seen = 0;
@@ -70,7 +61,6 @@ box_baseline(struct box *b, const struct cursor *c)
     b->cursor = base;
     for (size_t i = 0; i < b->n_seen; i++)
         b->seen[i].old = true;
-    forget_deaths(b);
 }
 
 void
@@ -134,20 +124,6 @@ box_see(struct box *b, const struct sighting *s)
     memmove(b->seen + at + 1, b->seen + at, (b->n_seen - at) * sizeof *b->seen);
     b->seen[at] = (struct box_seen){.sighting = *s};
     b->n_seen++;
-}
-
-void
-box_died(struct box *b, uint32_t uidvalidity, uint32_t uid)
-{
-    for (size_t i = 0; i < b->n_deaths; i++) {
-        struct box_death *d = &b->deaths[i];
-        if (d->uid == uid && d->uidvalidity == uidvalidity) {
-            d->times++;
-            return;
-        }
-    }
-    b->deaths = grow(b->deaths, b->n_deaths, sizeof *b->deaths);
-    b->deaths[b->n_deaths++] = (struct box_death){uidvalidity, uid, 1};
 }
 
 void

@@ -8,12 +8,6 @@
 #include "base/list.h"
 #include "job/journal.h"
 
-struct box_death {
-    uint32_t uidvalidity;
-    uint32_t uid;
-    unsigned times;
-};
-
 struct box_seen {
     struct sighting sighting;
     bool old; /* a baseline was made since */
@@ -31,8 +25,6 @@ struct box {
     struct cursor cursor;
     struct box_seen *seen; /* by identity */
     size_t n_seen;
-    struct box_death *deaths;
-    size_t n_deaths;
 };
 
 struct box *box_new(const char *account, const char *mailbox);
@@ -46,7 +38,6 @@ void box_settle(struct box *b, uint32_t mark);
 void box_began(struct box *b, int64_t begun);
 void box_see(struct box *b, const struct sighting *s);
 bool box_has_seen(const struct box *b, const struct sighting *s);
-void box_died(struct box *b, uint32_t uidvalidity, uint32_t uid);
 
 /* Brings what was recorded up to what waits. */
 void box_apply(const struct box *b, struct cursor *c);

@@ -8,7 +8,6 @@
  *   taken    a UID above its mailbox's mark that is dealt with as well: skip it. A UID above the
  *            mark without a row was begun or never seen, which is the same: deal with it (again).
  *   seen     a message that was looked at; once it is old, not a new one whatever number it has.
- *   death    how often we died while we looked at this message: too often, and it is set aside.
  *   job      something is owed for one message, by its stage:
  *
  *   stage    after a crash                                 who moves it, and where to
@@ -114,14 +113,6 @@ static const char *const migrations[FORMAT] = {
     " PRIMARY KEY (mailbox, identity)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX seen_by_age ON seen (mailbox, received);"
-    "CREATE TABLE death ("
-    " account TEXT NOT NULL,"
-    " mailbox TEXT NOT NULL,"
-    " uidvalidity INTEGER NOT NULL CHECK (uidvalidity BETWEEN 0 AND 4294967295),"
-    " uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),"
-    " times INTEGER NOT NULL CHECK (times > 0),"
-    " PRIMARY KEY (account, mailbox, uid, uidvalidity)"
-    ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE job ("
     " id INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 4611686018427387904),"
     " stage INTEGER NOT NULL CHECK (stage BETWEEN 1 AND 5),"
@@ -160,7 +151,6 @@ enum query {
     LIST_TAKEN,
     LIST_WANTED,
     HAS_SEEN,
-    COUNT_DEATHS,
     BASELINE,
     SETTLE,
     BEGAN,
@@ -173,9 +163,6 @@ enum query {
     SEE,
     FIND_OLD,
     PURGE,
-    DIE,
-    FORGET_DEATHS,
-    FORGET_DEATH,
     FIND_EVENT,
     LIST_JOBS,
     ADD,
@@ -202,8 +189,6 @@ static const char *const queries[N_QUERIES] = {
     [LIST_WANTED] = "SELECT uid FROM wanted WHERE mailbox = ?1 ORDER BY uid",
     [HAS_SEEN] = ("SELECT 1 FROM seen WHERE mailbox = ?1 AND identity = ?2"
                   " AND (old = 1 OR ?3 = 1)"),
-    [COUNT_DEATHS] = ("SELECT times FROM death"
-                      " WHERE account = ?1 AND mailbox = ?2 AND uid = ?3 AND uidvalidity = ?4"),
     [BASELINE] =
         ("INSERT INTO mailbox (account, name, uidvalidity, mark, begun, floor, latest)"
          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (account, name) DO UPDATE"
@@ -228,12 +213,6 @@ static const char *const queries[N_QUERIES] = {
     [PURGE] = ("DELETE FROM seen WHERE mailbox = ?1 AND received < ?2 AND received <= ifnull("
                "(SELECT received FROM seen WHERE mailbox = ?1 ORDER BY received LIMIT 1 OFFSET ?3),"
                " ?2)"),
-    [DIE] = ("INSERT INTO death (account, mailbox, uid, uidvalidity, times)"
-             " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (account, mailbox, uid, uidvalidity)"
-             " DO UPDATE SET times = times + excluded.times"),
-    [FORGET_DEATHS] = ("DELETE FROM death WHERE account = ?1 AND mailbox = ?2 AND uid <= ?3"
-                       " AND uid NOT IN (SELECT uid FROM wanted WHERE wanted.mailbox = ?4)"),
-    [FORGET_DEATH] = "DELETE FROM death WHERE account = ?1 AND mailbox = ?2 AND uid = ?3",
     [FIND_EVENT] = "SELECT id FROM job WHERE event = ?1",
     [LIST_JOBS] = "SELECT " JOB_COLUMNS " FROM job WHERE ?1 OR (stage = 5) = ?2 ORDER BY id",
     [ADD] = ("INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
@@ -261,8 +240,7 @@ struct journal {
     struct list waiting; /* those of them with changes */
     struct pending pending;
     bool flush;       /* a baseline is among the changes */
-    bool has_wanted;  /* there may be rows of these, and … */
-    bool has_deaths;  /* … looking for them is worth while */
+    bool has_wanted;  /* its table may have rows */
     uint64_t last_id; /* given to a job */
     uint64_t *dead;   /* ids, ascending; with what waits */
     size_t n_dead;
@@ -656,17 +634,6 @@ journal_has_seen(struct journal *j, const char *account, const char *mailbox,
     return sqlite3_reset(s) == SQLITE_OK ? found : fail(j, e);
 }
 
-static int
-count_deaths(
-    struct journal *j, const struct box *b, uint32_t uidvalidity, uint32_t uid, struct err *e)
-{
-    sqlite3_stmt *s = name_query(j, COUNT_DEATHS, b);
-    put_number(s, 3, uid);
-    put_number(s, 4, uidvalidity);
-    int times = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
-    return sqlite3_reset(s) == SQLITE_OK ? times : fail(j, e);
-}
-
 /* --- reading: jobs --- */
 
 static const char *
@@ -854,18 +821,6 @@ write_jobs(struct journal *j, struct err *e)
 
 /* --- writing: mailboxes --- */
 
-/* Of the messages up to uid that are not wanted in that row. */
-static int
-forget_deaths(struct journal *j, const struct box *b, uint32_t uid, int64_t row, struct err *e)
-{
-    if (!j->has_deaths)
-        return 0;
-    sqlite3_stmt *s = name_query(j, FORGET_DEATHS, b);
-    put_number(s, 3, uid);
-    put_number(s, 4, row);
-    return finish(j, s, e);
-}
-
 static int
 write_wanted(struct journal *j, const struct box *b, struct err *e)
 {
@@ -888,25 +843,9 @@ write_baseline(struct journal *j, struct box *b, struct err *e)
     put_number(s, 7, b->cursor.latest);
     if (finish(j, s, e) < 0 || find_row(j, b, e) < 0)
         return -1;
-    if (apply(j, FORGET_TAKEN, b, UINT32_MAX, e) < 0 || write_wanted(j, b, e) < 0 ||
-        apply(j, AGE_SEEN, b, 0, e) < 0)
+    if (apply(j, FORGET_TAKEN, b, UINT32_MAX, e) < 0 || write_wanted(j, b, e) < 0)
         return -1;
-    return forget_deaths(j, b, UINT32_MAX, 0, e);
-}
-
-static int
-write_deaths(struct journal *j, const struct box *b, struct err *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < b->n_deaths; i++) {
-        sqlite3_stmt *s = name_query(j, DIE, b);
-        put_number(s, 3, b->deaths[i].uid);
-        put_number(s, 4, b->deaths[i].uidvalidity);
-        put_number(s, 5, b->deaths[i].times);
-        j->has_deaths = true;
-        rc = finish(j, s, e);
-    }
-    return rc;
+    return apply(j, AGE_SEEN, b, 0, e);
 }
 
 static int
@@ -915,9 +854,7 @@ write_mark(struct journal *j, const struct box *b, struct err *e)
     uint32_t mark = b->cursor.mark;
     if (mark == 0)
         return 0;
-    if (apply(j, SETTLE, b, mark, e) < 0 || apply(j, FORGET_TAKEN, b, mark, e) < 0)
-        return -1;
-    return forget_deaths(j, b, mark, b->row, e);
+    return apply(j, SETTLE, b, mark, e) < 0 ? -1 : apply(j, FORGET_TAKEN, b, mark, e);
 }
 
 static int
@@ -931,13 +868,7 @@ write_take(struct journal *j, const struct box *b, uint32_t uid, struct err *e)
 {
     if (uid > b->cursor.mark && apply(j, TAKE, b, uid, e) < 0)
         return -1;
-    if (j->has_wanted && apply(j, TAKE_WANTED, b, uid, e) < 0)
-        return -1;
-    if (!j->has_deaths)
-        return 0;
-    sqlite3_stmt *s = name_query(j, FORGET_DEATH, b);
-    put_number(s, 3, uid);
-    return finish(j, s, e);
+    return j->has_wanted ? apply(j, TAKE_WANTED, b, uid, e) : 0;
 }
 
 static int
@@ -952,13 +883,10 @@ write_seen(struct journal *j, const struct box *b, const struct box_seen *seen, 
     return finish(j, s, e);
 }
 
-/* Deaths before what makes them forgotten. */
 static int
 write_box(struct journal *j, struct box *b, struct err *e)
 {
     int rc = b->cursor.known ? write_baseline(j, b, e) : find_row(j, b, e);
-    if (rc == 0)
-        rc = write_deaths(j, b, e);
     if (rc < 0 || b->row == 0)
         return rc;
     rc = write_mark(j, b, e);
@@ -1030,15 +958,6 @@ journal_baseline(struct journal *j, const char *account, const char *mailbox,
     box_baseline(change_box(j, account, mailbox), c);
     j->flush = true;
     return journal_commit(j, e);
-}
-
-int
-journal_died(struct journal *j, const char *account, const char *mailbox, uint32_t uidvalidity,
-    uint32_t uid, struct err *e)
-{
-    struct box *b = change_box(j, account, mailbox);
-    box_died(b, uidvalidity, uid);
-    return journal_commit(j, e) < 0 ? -1 : count_deaths(j, b, uidvalidity, uid, e);
 }
 
 /* A write that changes nothing: the header of a new log is on the disk then, and no commit has to
@@ -1288,12 +1207,12 @@ prepare_statements(struct journal *j, struct err *e)
 }
 
 static int
-has_rows(struct journal *j, const char *sql, bool *answer, struct err *e)
+learn_wanted(struct journal *j, struct err *e)
 {
     sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(j->db, sql, -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(j->db, "SELECT 1 FROM wanted", -1, &s, NULL) != SQLITE_OK)
         return fail(j, e);
-    *answer = sqlite3_step(s) == SQLITE_ROW;
+    j->has_wanted = sqlite3_step(s) == SQLITE_ROW;
     return sqlite3_finalize(s) == SQLITE_OK ? 0 : fail(j, e);
 }
 
@@ -1320,10 +1239,7 @@ static int
 learn_rows(struct journal *j, struct err *e)
 {
     j->unpurged = PURGE_EVERY;
-    if (has_rows(j, "SELECT 1 FROM wanted", &j->has_wanted, e) < 0 ||
-        has_rows(j, "SELECT 1 FROM death", &j->has_deaths, e) < 0)
-        return -1;
-    return learn_jobs(j, e);
+    return learn_wanted(j, e) < 0 ? -1 : learn_jobs(j, e);
 }
 
 static int

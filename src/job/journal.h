@@ -77,12 +77,6 @@ void journal_began(struct journal *j, const char *account, const char *mailbox, 
 int journal_has_seen(struct journal *j, const char *account, const char *mailbox,
     const struct sighting *s, struct err *e);
 
-/* We died while we looked at this message: counts it, commits with what else waits, and returns how
- * often by now; -1 with *e: then it waits too. Forgotten when it is taken, when the mailbox's mark
- * passes it and it is not wanted, and by a baseline. */
-int journal_died(struct journal *j, const char *account, const char *mailbox, uint32_t uidvalidity,
-    uint32_t uid, struct err *e);
-
 /* --- jobs --- */
 
 /* The table of what each means after a crash, and who may move it, opens journal.c. */

@@ -30,6 +30,7 @@
 
 #define FOLDER_PREFIX "spool."
 #define FILE_SUFFIX   ".eml"
+#define BESIDE        ".d" /* behind the name of a message: its folder */
 
 enum {
     BUFFER_SIZE = 16 * 1024,
@@ -54,6 +55,7 @@ struct spool_file {
     int fd;           /* -1 when finished */
     bool held_cr;     /* a CR came last and is not written yet */
     bool broken;      /* a write failed */
+    bool has_folder;  /* one may be beside it */
     uint64_t size;
     char *buffer; /* NULL when finished */
     size_t buffered;
@@ -80,7 +82,9 @@ is_plain_file(int folder, const char *name)
     return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Removes the plain files directly inside. */
+static void remove_folder_of(int folder, const char *name);
+
+/* Removes the plain files directly inside, and the folders beside them. */
 static void
 empty_folder(int folder)
 {
@@ -88,9 +92,25 @@ empty_folder(int folder)
     if (dir == NULL)
         return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (is_plain_file(folder, d->d_name))
+        if (is_plain_file(folder, d->d_name)) {
+            remove_folder_of(folder, d->d_name);
             unlinkat(folder, d->d_name, 0);
+        }
     closedir(dir);
+}
+
+/* A message's folder, with the plain files inside. */
+static void
+remove_folder_of(int folder, const char *name)
+{
+    char *path = xasprintf("%s" BESIDE, name);
+    int fd = openat(folder, path, FOLDER_FLAGS);
+    if (fd >= 0) {
+        empty_folder(fd);
+        close(fd);
+        unlinkat(folder, path, AT_REMOVEDIR);
+    }
+    free(path);
 }
 
 static void
@@ -232,6 +252,28 @@ is_ours(const char *name)
     return n > 0 && n <= LIFE_DIGITS && strcmp(name + n, FILE_SUFFIX) == 0;
 }
 
+/* The message whose folder this is, or NULL; the caller frees. */
+static char *
+message_of(const char *name)
+{
+    size_t n = strlen(name);
+    size_t suffix = strlen(BESIDE);
+    bool beside = n > suffix && strcmp(name + n - suffix, BESIDE) == 0;
+    return beside ? xstrndup(name, n - suffix) : NULL;
+}
+
+/* A folder whose message is not there, or is about to go. */
+static void
+sweep_folder(struct spool *s, const char *name)
+{
+    char *message = message_of(name);
+    struct stat st;
+    if (message != NULL && is_ours(message) && strncmp(message, s->life, strlen(s->life)) != 0 &&
+        fstatat(s->folder, message, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        remove_folder_of(s->folder, message);
+    free(message);
+}
+
 static bool
 is_left_over(const struct spool *s, const char *name)
 {
@@ -249,8 +291,12 @@ spool_sweep(
         return err_sys(e, ERR_IO, errno, "%s", s->path);
     struct dirent *d;
     while (errno = 0, (d = readdir(dir)) != NULL)
-        if (is_left_over(s, d->d_name) && !is_claimed(arg, d->d_name))
+        if (is_left_over(s, d->d_name) && !is_claimed(arg, d->d_name)) {
+            remove_folder_of(s->folder, d->d_name);
             removed += unlinkat(s->folder, d->d_name, 0) == 0;
+        } else {
+            sweep_folder(s, d->d_name);
+        }
     int error = errno;
     closedir(dir);
     return error == 0 ? removed : err_sys(e, ERR_IO, error, "%s", s->path);
@@ -259,8 +305,10 @@ spool_sweep(
 void
 spool_unlink(struct spool *s, const char *name)
 {
-    if (is_ours(name))
-        unlinkat(s->folder, name, 0);
+    if (!is_ours(name))
+        return;
+    remove_folder_of(s->folder, name);
+    unlinkat(s->folder, name, 0);
 }
 
 /* --- writing --- */
@@ -406,8 +454,11 @@ spool_let_go(struct spool_file *f)
 void
 spool_remove(struct spool_file *f)
 {
-    if (f != NULL)
+    if (f != NULL) {
+        if (f->has_folder)
+            spool_remove_folder(f);
         unlinkat(f->spool->folder, f->name, 0);
+    }
     spool_let_go(f);
 }
 
@@ -524,6 +575,7 @@ spool_adopt(struct spool *s, const struct spool_note *note, struct err *e)
     }
     struct spool_file *f = file_new(s, xasprintf("%s/%s", s->path, note->name));
     f->size = note->size;
+    f->has_folder = true;
     memcpy(f->digest, note->digest, DIGEST_SIZE);
     if (verify(f, e) < 0) {
         spool_let_go(f);
@@ -552,6 +604,62 @@ spool_reopen(const struct spool_file *f, struct err *e)
     assert(f->fd < 0);
     int fd = openat(f->spool->folder, f->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "%s", f->path);
+}
+
+/* --- beside it --- */
+
+char *
+spool_folder_path(const struct spool_file *f)
+{
+    return xasprintf("%s" BESIDE, f->path);
+}
+
+int
+spool_folder(struct spool_file *f, struct err *e)
+{
+    char *name = xasprintf("%s" BESIDE, f->name);
+    int fd = -1;
+    f->has_folder = true;
+    if (mkdirat(f->spool->folder, name, 0700) == 0 || errno == EEXIST)
+        fd = openat(f->spool->folder, name, FOLDER_FLAGS);
+    if (fd < 0)
+        err_sys(e, ERR_CREATE, errno, "%s" BESIDE, f->path);
+    free(name);
+    return fd;
+}
+
+void
+spool_remove_folder(struct spool_file *f)
+{
+    remove_folder_of(f->spool->folder, f->name);
+    f->has_folder = false;
+}
+
+/* --- other forms of it --- */
+
+static int
+put_crlf(struct spool_file *to, struct span s, char *last, struct err *e)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\n' && *last != '\r' && put(to, SPAN("\r"), e) < 0)
+            return -1;
+        if (put(to, (struct span){s.p + i, 1}, e) < 0)
+            return -1;
+        *last = s.p[i];
+    }
+    return 0;
+}
+
+static int
+copy_crlf(struct spool_file *to, const struct spool_file *from, int fd, struct err *e)
+{
+    char piece[4096];
+    char last = '\0';
+    ssize_t n;
+    while ((n = read_piece(fd, piece, sizeof piece)) > 0)
+        if (put_crlf(to, (struct span){piece, (size_t)n}, &last, e) < 0)
+            return -1;
+    return n == 0 ? spool_finish(to, e) : err_sys(e, ERR_IO, errno, "%s", from->path);
 }
 
 /* The front of s up to and with the first empty line; *line_start is carried from piece to piece,
@@ -590,17 +698,31 @@ copy_headers(struct spool_file *to, const struct spool_file *from, int fd, struc
     return spool_finish(to, e);
 }
 
-struct spool_file *
-spool_headers(struct spool *s, const struct spool_file *f, struct err *e)
+static struct spool_file *
+make_other(struct spool *s, const struct spool_file *f,
+    int (*copy)(struct spool_file *to, const struct spool_file *from, int fd, struct err *e),
+    struct err *e)
 {
     int fd = spool_reopen(f, e);
     if (fd < 0)
         return NULL;
-    struct spool_file *headers = spool_begin(s, e);
-    if (headers != NULL && copy_headers(headers, f, fd, e) < 0) {
-        spool_remove(headers);
-        headers = NULL;
+    struct spool_file *other = spool_begin(s, e);
+    if (other != NULL && copy(other, f, fd, e) < 0) {
+        spool_remove(other);
+        other = NULL;
     }
     close(fd);
-    return headers;
+    return other;
+}
+
+struct spool_file *
+spool_headers(struct spool *s, const struct spool_file *f, struct err *e)
+{
+    return make_other(s, f, copy_headers, e);
+}
+
+struct spool_file *
+spool_crlf(struct spool *s, const struct spool_file *f, struct err *e)
+{
+    return make_other(s, f, copy_crlf, e);
 }

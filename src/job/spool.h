@@ -64,6 +64,14 @@ const char *spool_path(const struct spool_file *f); /* absolute; borrowed */
 uint64_t spool_size(const struct spool_file *f);    /* bytes in the file */
 /* A new read-only descriptor at offset 0, close-on-exec; the caller closes. -1 with *e. */
 int spool_reopen(const struct spool_file *f, struct err *e);
+/* A folder of its own beside the file, 0700, for what belongs to it; made, or opened again. It goes
+ * with the file. A descriptor, close-on-exec, the caller closes; -1 with *e. */
+int spool_folder(struct spool_file *f, struct err *e);
+char *spool_folder_path(const struct spool_file *f); /* the caller frees */
+/* The folder goes before the file does. Harmless without one. */
+void spool_remove_folder(struct spool_file *f);
+/* A second file with CRLF for every line end of the first. */
+struct spool_file *spool_crlf(struct spool *s, const struct spool_file *f, struct err *e);
 /* A second file with only the header block of the first, its empty line included. */
 struct spool_file *spool_headers(struct spool *s, const struct spool_file *f, struct err *e);
 

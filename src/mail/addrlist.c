@@ -82,6 +82,33 @@ take_quoted(struct addrlist *l, struct buf *to)
     return n > 0;
 }
 
+/* The length of the encoded word at the front, or 0. Its text may hold what would separate
+ * mailboxes elsewhere; it has no blanks. */
+static size_t
+encoded_length(struct span s)
+{
+    size_t marks = 0;
+    if (s.n < 2 || s.p[0] != '=' || s.p[1] != '?')
+        return 0;
+    for (size_t i = 2; i + 1 < s.n && !is_blank(s.p[i]) && s.p[i] != '"'; i++) {
+        if (marks == 2 && s.p[i] == '?' && s.p[i + 1] == '=')
+            return i + 2;
+        if (s.p[i] == '=' && s.p[i + 1] == '?')
+            return 0;
+        marks += s.p[i] == '?';
+    }
+    return 0;
+}
+
+static bool
+take_encoded(struct addrlist *l, struct buf *to)
+{
+    size_t n = encoded_length(l->rest);
+    buf_add(to, l->rest.p, n);
+    advance(&l->rest, n);
+    return n > 0;
+}
+
 static void
 add_comment(struct buf *comment, struct span text)
 {
@@ -223,7 +250,7 @@ read_parts(struct addrlist *l, struct parts *m)
 {
     while (l->rest.n > 0) {
         char c = l->rest.p[0];
-        if (take_quoted(l, &m->words))
+        if (take_quoted(l, &m->words) || take_encoded(l, &m->words))
             continue;
         if (take_comment(l, &m->comment)) {
             end_word(&m->words);
@@ -277,6 +304,28 @@ close_gaps(struct buf *words, const char *around)
             continue;
         if (gap && i + 1 < words->n && strchr(around, words->p[i + 1]) != NULL)
             continue;
+        words->p[n++] = c;
+    }
+    if (words->n > 0)
+        buf_cut(words, n);
+}
+
+/* Joins `a@b . c` behind the '@'; but "a@b. c" are two words. */
+static void
+close_domain(struct buf *words)
+{
+    size_t n = 0;
+    bool domain = false;
+    bool dot = false; /* one with a gap before it */
+    for (size_t i = 0; i < words->n; i++) {
+        char c = words->p[i];
+        bool next_dot = i + 1 < words->n && words->p[i + 1] == '.';
+        bool behind_dot = dot && words->p[i - 1] == '.';
+        if (c == WORD_END && domain && (next_dot || behind_dot)) {
+            dot = next_dot;
+            continue;
+        }
+        domain = c == '@' || (domain && c != WORD_END);
         words->p[n++] = c;
     }
     if (words->n > 0)
@@ -338,6 +387,7 @@ static void
 finish_bare(struct parts *m, struct buf *name, struct buf *addr)
 {
     close_gaps(&m->words, "@");
+    close_domain(&m->words);
     struct span words = trim_words(&m->words);
     if (words.n == 0)
         return;

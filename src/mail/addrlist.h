@@ -3,7 +3,7 @@
  * senders write it. Never knows IMAP, rules, encoded words or charsets.
  *
  * Pull: `struct addrlist l = {.rest = field}`, then addrlist_next() until false. Structure comes
- * first: an encoded word is a word like any other here, whatever it decodes to.
+ * first: an encoded word is one word here, whatever stands in it or it decodes to.
  */
 #ifndef MAILCALL_MAIL_ADDRLIST_H
 #define MAILCALL_MAIL_ADDRLIST_H

@@ -12,6 +12,8 @@ block_init(struct block *b, struct span bytes)
     bool cut_short = bytes.n > FACTS_BLOCK_MAX;
     if (cut_short)
         bytes.n = FACTS_BLOCK_MAX;
+    if (bytes.n >= 3 && memcmp(bytes.p, "\xEF\xBB\xBF", 3) == 0) /* of a text editor */
+        bytes = (struct span){bytes.p + 3, bytes.n - 3};
     *b = (struct block){.rest = bytes, .cut_short = cut_short};
 }
 

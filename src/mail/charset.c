@@ -90,8 +90,8 @@ static const struct {
     {"x-sjis", "CP932"},
     {"cp932", "CP932"},
     {"windows-31j", "CP932"},
-    {"euc-jp", "EUC-JP"},
-    {"x-euc-jp", "EUC-JP"},
+    {"euc-jp", "EUC-JP-MS"},
+    {"x-euc-jp", "EUC-JP-MS"},
     {"iso-2022-jp", "ISO-2022-JP"},
     {"iso-2022-jp-ms", "ISO-2022-JP"},
     {"cp50220", "ISO-2022-JP"},
@@ -112,6 +112,71 @@ charset_of(struct span label)
         if (span_ieq(label, span_str(labels[i].label)))
             return labels[i].iconv;
     return NULL;
+}
+
+const char *
+charset_name(size_t i)
+{
+    return i < sizeof labels / sizeof *labels ? labels[i].iconv : NULL;
+}
+
+/* What escape sequences of ISO-2022-JP (RFC 1468, and JIS X 0201 and 0212) switch to. */
+static const struct escape {
+    const char *bytes;
+    size_t width; /* bytes of a character */
+    int prefix;   /* of it in EUC; 0: none; -1: it is ASCII */
+} escapes[] = {
+    {"\033(B", 1, -1},
+    {"\033(J", 1, -1},
+    {"\033(I", 1, 0x8E},
+    {"\033$@", 2, 0},
+    {"\033$B", 2, 0},
+    {"\033$(D", 2, 0x8F},
+};
+
+static bool
+starts(struct span s, const char *bytes)
+{
+    size_t n = strlen(bytes);
+    return s.n >= n && memcmp(s.p, bytes, n) == 0;
+}
+
+static const struct escape *
+escape_at(struct span s)
+{
+    for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
+        if (starts(s, escapes[i].bytes))
+            return &escapes[i];
+    return NULL;
+}
+
+static bool
+is_graphic(char c)
+{
+    return c > ' ' && c < 0x7F;
+}
+
+void
+charset_unescape_jis(struct buf *out, struct span bytes)
+{
+    const struct escape *set = &escapes[0];
+    while (bytes.n > 0) {
+        const struct escape *escape = bytes.p[0] == '\033' ? escape_at(bytes) : NULL;
+        size_t n = 1;
+        if (escape != NULL) {
+            set = escape;
+            n = strlen(escape->bytes);
+        } else if (set->prefix < 0 || bytes.n < set->width || !is_graphic(bytes.p[0])) {
+            buf_addc(out, bytes.p[0]);
+        } else {
+            n = set->width;
+            if (set->prefix > 0)
+                buf_addc(out, (char)set->prefix);
+            for (size_t i = 0; i < n; i++)
+                buf_addc(out, (char)(bytes.p[i] | 0x80));
+        }
+        bytes = (struct span){bytes.p + n, bytes.n - n};
+    }
 }
 
 void

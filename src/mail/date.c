@@ -95,6 +95,21 @@ add_time(struct buf *out, struct span s)
     buf_addf(out, "%.2s:%.2s:%.2s", s.p, s.p + 3, s.n > 7 && s.p[6] == '6' ? "59" : s.p + 6);
 }
 
+/* The zone behind a time, which may be glued to it, as a fraction may. */
+static void
+add_rest(struct buf *out, struct span rest)
+{
+    if (rest.n > 0 && rest.p[0] == '.')
+        do
+            rest = skip(rest, 1);
+        while (rest.n > 0 && is_digit(rest.p[0]));
+    if (rest.n == 0)
+        return;
+    buf_addc(out, ' ');
+    if (!add_zone(out, rest))
+        buf_addspan(out, rest);
+}
+
 /* 2003-07-01T10:52:37.123Z */
 static bool
 add_iso(struct buf *out, struct span word)
@@ -105,21 +120,21 @@ add_iso(struct buf *out, struct span word)
     buf_add(out, word.p, day.n - 1);
     buf_addc(out, ' ');
     add_time(out, skip(word, day.n));
-    word = skip(word, day.n + 8);
-    if (word.n > 0 && word.p[0] == '.')
-        do
-            word = skip(word, 1);
-        while (word.n > 0 && is_digit(word.p[0]));
-    buf_addc(out, ' ');
-    if (!add_zone(out, word))
-        buf_addspan(out, word);
+    add_rest(out, skip(word, day.n + 8));
     return true;
 }
 
 static bool
 is_time(struct span word)
 {
-    return word.n == 8 && (has_shape(word, "00:00:00") || has_shape(word, "00.00.00"));
+    return has_shape(word, "00:00:00") || (word.n == 8 && has_shape(word, "00.00.00"));
+}
+
+/* "126" is what a clock counts from 1900. */
+static bool
+is_counted_year(struct span word)
+{
+    return word.n == 3 && has_shape(word, "000");
 }
 
 static void
@@ -127,10 +142,27 @@ add_word(struct buf *out, struct span word)
 {
     if (out->n > 0)
         buf_addc(out, ' ');
-    if (is_time(word))
+    if (is_time(word)) {
         add_time(out, word);
-    else if (!add_iso(out, word) && !add_zone(out, word))
+        add_rest(out, skip(word, 8));
+    } else if (is_counted_year(word)) {
+        buf_addf(out, "%d%.2s", 19 + word.p[0] - '0', word.p + 1);
+    } else if (!add_iso(out, word) && !add_zone(out, word)) {
         buf_addspan(out, word);
+    }
+}
+
+/* The index behind the comment at i, or the end. */
+static size_t
+behind_comment(struct span s, size_t i)
+{
+    size_t depth = 0;
+    do {
+        depth += s.p[i] == '(';
+        depth -= s.p[i] == ')';
+        i++;
+    } while (i < s.n && depth > 0);
+    return i;
 }
 
 static struct span
@@ -147,23 +179,31 @@ next_word(struct span *rest)
     return word;
 }
 
-/* Up to the comment that often follows: "(CEST)". */
-static struct span
-without_comment(struct span raw)
+/* Comments are blanks, and blanks around a colon are nothing. */
+static void
+close_gaps(struct buf *out, struct span s)
 {
-    if (raw.n > DATE_MAX)
-        raw.n = DATE_MAX;
-    const char *comment = raw.n > 0 ? memchr(raw.p, '(', raw.n) : NULL;
-    if (comment != NULL)
-        raw.n = (size_t)(comment - raw.p);
-    return raw;
+    for (size_t i = 0; i < s.n;) {
+        bool comment = s.p[i] == '(';
+        bool blank = comment || (unsigned char)s.p[i] <= ' ';
+        if (s.p[i] == ':')
+            while (out->n > 0 && out->p[out->n - 1] == ' ')
+                buf_cut(out, out->n - 1);
+        if (!blank)
+            buf_addc(out, s.p[i]);
+        else if (out->n > 0 && out->p[out->n - 1] != ':')
+            buf_addc(out, ' ');
+        i = comment ? behind_comment(s, i) : i + 1;
+    }
 }
 
 enum date_half
 date_tidy(struct buf *out, struct span raw)
 {
     enum date_half half = DATE_24H;
-    struct span rest = without_comment(raw);
+    struct buf plain = {0};
+    close_gaps(&plain, (struct span){raw.p, raw.n < DATE_MAX ? raw.n : DATE_MAX});
+    struct span rest = {buf_str(&plain), plain.n};
     struct span word;
     while ((word = next_word(&rest)).n > 0) {
         if (span_ieq(word, SPAN("AM")))
@@ -173,5 +213,6 @@ date_tidy(struct buf *out, struct span raw)
         else
             add_word(out, word);
     }
+    buf_free(&plain);
     return half;
 }

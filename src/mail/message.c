@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: ISC */
-/* From a header block to facts: the block is taken apart into capped fields (mail/block), a field
- * into words or mailboxes (mail/words, mail/addrlist), and only then are bytes decoded, so that
- * nothing decoded is ever parsed. Of two fields with one name the first counts, in headers[] are
- * all.
+/* A message and its parts: the structure (mail/tree), what a part holds without its encodings
+ * (mail/transfer, charsets here), what of it is the text and what an attachment. Attachments are
+ * decoded piece by piece, of a text only as much as is shown, so a message of any size costs its
+ * own bytes and a little more.
  *
- * GMime converts charsets and reads dates here. Its own decoder and address parser are not used:
- * the one drops every second word of base64 that is padded word by word, the other recurses once
- * per group on the sender's say and gives nothing for `Name [x] <a@b>`. */
+ * GMime converts charsets and reads dates here. Its parser and its decoders are not used: the first
+ * recurses once per group and spends minutes on boundaries on the sender's say, the others lose
+ * what comes behind padding, or before a padding that was forgotten. */
 #include "mail/message.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "mail/addrlist.h"
 #include "mail/block.h"
 #include "mail/charset.h"
 #include "mail/date.h"
+#include "mail/head.h"
+#include "mail/html.h"
+#include "mail/param.h"
+#include "mail/text.h"
+#include "mail/transfer.h"
+#include "mail/tree.h"
 #include "mail/words.h"
 
 #include <assert.h>
@@ -22,14 +27,39 @@
 #include <gmime/gmime.h>
 #include <stdlib.h>
 
-/* Where an answer to "which recipient?" was found; the first has the last word. */
-enum envelope { DELIVERED_TO, ORIGINAL_TO, ENVELOPE_TO, ENVELOPES, NO_ENVELOPE = ENVELOPES };
+enum {
+    ENCODED_MAX = 4 * 1024 * 1024, /* bytes of all texts that are looked at, in their encoding */
+    DECODED_MAX = 1024 * 1024,     /* … and of each without it */
+    INNER_HEAD_MAX = 64 * 1024, /* bytes of a message inside in which its subject is looked for */
+    META_MAX = 1024,            /* bytes of HTML in which it may name its charset */
+};
 
-/* One reading of one mail. */
-struct reading {
-    struct facts *facts;
-    unsigned seen;               /* rows of readers[] that had their field */
-    char *recipients[ENVELOPES]; /* topmost of each kind, or NULL */
+struct message {
+    struct span bytes;
+    struct tree tree;
+    size_t *attachments; /* indices of nodes */
+    size_t n_attachments;
+    bool more_attachments;
+};
+
+struct part {
+    struct transfer transfer;
+    struct buf piece;
+    size_t at; /* so much of the piece was read */
+};
+
+/* How much may still be looked at. */
+struct budget {
+    size_t encoded;
+    size_t decoded; /* of each part */
+};
+
+/* A text being put together. */
+struct reader {
+    const struct tree *tree;
+    struct buf text;
+    struct budget budget;
+    bool truncated;
 };
 
 static void
@@ -39,6 +69,15 @@ gmime_once(void)
     if (!done)
         g_mime_init();
     done = true;
+}
+
+static iconv_t
+open_converter(const char *name)
+{
+    iconv_t cd = g_mime_iconv_open("UTF-8", name);
+    if (cd == (iconv_t)-1 && strcmp(name, "EUC-JP-MS") == 0) /* not known everywhere */
+        cd = g_mime_iconv_open("UTF-8", "EUC-JP");
+    return cd;
 }
 
 /* The converter for a name of charset_of(), in its initial state. They are few, so each stays open:
@@ -58,7 +97,7 @@ converter(const char *name)
     if (i == n) {
         assert(n < sizeof known / sizeof *known);
         known[n].name = name;
-        known[n++].cd = g_mime_iconv_open("UTF-8", name);
+        known[n++].cd = open_converter(name);
     }
     if (known[i].cd != (iconv_t)-1)
         iconv(known[i].cd, NULL, NULL, NULL, NULL);
@@ -89,8 +128,29 @@ convert_with(iconv_t cd, struct buf *out, struct span bytes)
 }
 
 static void
-add_charset(struct buf *out, struct span label, struct span bytes)
+convert_jis(struct buf *out, struct span bytes)
 {
+    struct buf euc = {0};
+    charset_unescape_jis(&euc, bytes);
+    message_decode_charset(out, SPAN("euc-jp"), buf_span(&euc));
+    buf_free(&euc);
+}
+
+/* The mark that some put before UTF-8 and UTF-16. */
+static void
+drop_mark(struct buf *out, size_t start)
+{
+    if (out->n < start + 3 || memcmp(out->p + start, "\xEF\xBB\xBF", 3) != 0)
+        return;
+    memmove(out->p + start, out->p + start + 3, out->n - start - 3);
+    buf_cut(out, out->n - 3);
+}
+
+void
+message_decode_charset(struct buf *out, struct span label, struct span bytes)
+{
+    size_t start = out->n;
+    gmime_once();
     const char *name = charset_of(label);
     if (name == NULL) {
         charset_guess(out, bytes);
@@ -98,198 +158,28 @@ add_charset(struct buf *out, struct span label, struct span bytes)
         utf8_repair(out, bytes);
     } else if (strcmp(name, "WINDOWS-1252") == 0) {
         charset_western(out, bytes);
+    } else if (strcmp(name, "ISO-2022-JP") == 0) {
+        convert_jis(out, bytes);
     } else if (converter(name) == (iconv_t)-1) {
         charset_guess(out, bytes);
     } else {
         convert_with(converter(name), out, bytes);
     }
+    drop_mark(out, start);
 }
 
-/* Appends unstructured text decoded, RFC 2047. */
-static void
-add_decoded(struct buf *out, struct span raw)
+void
+message_decode_words(struct buf *out, struct span raw)
 {
     struct words w = {.rest = raw};
     struct word word = {0};
     while (words_next(&w, &word)) {
         if (word.encoded)
-            add_charset(out, word.charset, buf_span(&word.bytes));
+            message_decode_charset(out, word.charset, buf_span(&word.bytes));
         else
             charset_guess(out, buf_span(&word.bytes));
     }
     buf_free(&word.bytes);
-}
-
-/* One line within the limit; s need not be valid. */
-static char *
-line_of(struct facts *f, struct span s)
-{
-    struct buf b = {0};
-    utf8_line(&b, s);
-    struct span fits = utf8_cut(buf_span(&b), FACTS_VALUE_MAX);
-    f->truncated |= fits.n < b.n;
-    while (fits.n > 0 && fits.p[fits.n - 1] == ' ')
-        fits.n--;
-    char *line = xstrndup(fits.n > 0 ? fits.p : "", fits.n);
-    buf_free(&b);
-    return line;
-}
-
-static char *
-decoded_line(struct facts *f, struct span raw)
-{
-    struct buf b = {0};
-    add_decoded(&b, raw);
-    char *line = line_of(f, buf_span(&b));
-    buf_free(&b);
-    return line;
-}
-
-/* As written: an address or an id is never decoded, only made valid. */
-static char *
-literal_line(struct facts *f, struct span raw)
-{
-    struct buf b = {0};
-    charset_guess(&b, raw);
-    char *line = line_of(f, buf_span(&b));
-    buf_free(&b);
-    return line;
-}
-
-static void
-add_address(struct facts *f, struct addresses *to, struct span name, struct span addr)
-{
-    if ((to->n & (to->n - 1)) == 0)
-        to->v = xreallocarray(to->v, to->n == 0 ? 1 : 2 * to->n, sizeof *to->v);
-    to->v[to->n++] = (struct address){decoded_line(f, name), literal_line(f, addr)};
-}
-
-static void
-read_addresses(struct facts *f, struct addresses *to, struct span raw)
-{
-    struct addrlist l = {.rest = raw};
-    struct buf name = {0};
-    struct buf addr = {0};
-    while (addrlist_next(&l, &name, &addr)) {
-        if (to->n == FACTS_ADDRESSES_MAX) {
-            f->truncated = true;
-            break;
-        }
-        add_address(f, to, buf_span(&name), buf_span(&addr));
-    }
-    buf_free(&name);
-    buf_free(&addr);
-}
-
-/* The first address of the field, "" if there is none. */
-static char *
-first_address(struct facts *f, struct span raw)
-{
-    struct addrlist l = {.rest = raw};
-    struct buf name = {0};
-    struct buf addr = {0};
-    addrlist_next(&l, &name, &addr);
-    char *line = literal_line(f, buf_span(&addr));
-    buf_free(&name);
-    buf_free(&addr);
-    return line;
-}
-
-static void
-set(char **field, char *value)
-{
-    free(*field);
-    *field = value;
-}
-
-/* What stands in the first <>; false if there are none. */
-static bool
-inside_angle(struct span raw, struct span *inside)
-{
-    const char *open = raw.n > 0 ? memchr(raw.p, '<', raw.n) : NULL;
-    if (open == NULL)
-        return false;
-    struct span rest = {open + 1, raw.n - (size_t)(open + 1 - raw.p)};
-    const char *close = rest.n > 0 ? memchr(rest.p, '>', rest.n) : NULL;
-    if (close != NULL)
-        rest.n = (size_t)(close - rest.p);
-    *inside = rest;
-    return true;
-}
-
-static bool
-is_one_word(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == ' ' || s.p[i] == '\t')
-            return false;
-    return true;
-}
-
-/* The first id: in <>; without them only a field that is nothing else, for old mailers wrote
- * "In-Reply-To: your message of Tuesday". */
-static char *
-first_id(struct facts *f, struct span raw)
-{
-    struct span id;
-    raw = span_trim(raw);
-    if (!inside_angle(raw, &id))
-        id = is_one_word(raw) ? raw : (struct span){"", 0};
-    return literal_line(f, id);
-}
-
-/* One row of the table of fields that become facts. */
-struct reader {
-    const char *name;
-    void (*read)(struct reading *r, const struct reader *row, struct span raw);
-    size_t member; /* of struct facts: what is filled */
-    enum envelope envelope;
-};
-
-static void *
-member_of(struct reading *r, const struct reader *row)
-{
-    return (char *)r->facts + row->member;
-}
-
-static void
-read_text(struct reading *r, const struct reader *row, struct span raw)
-{
-    set(member_of(r, row), decoded_line(r->facts, raw));
-}
-
-static void
-read_list(struct reading *r, const struct reader *row, struct span raw)
-{
-    read_addresses(r->facts, member_of(r, row), raw);
-}
-
-static void
-read_one_address(struct reading *r, const struct reader *row, struct span raw)
-{
-    set(member_of(r, row), first_address(r->facts, raw));
-}
-
-static void
-read_id(struct reading *r, const struct reader *row, struct span raw)
-{
-    set(member_of(r, row), first_id(r->facts, raw));
-}
-
-static void
-read_list_id(struct reading *r, const struct reader *row, struct span raw)
-{
-    struct span id;
-    bool angle = inside_angle(raw, &id);
-    set(member_of(r, row), angle ? literal_line(r->facts, id) : decoded_line(r->facts, raw));
-}
-
-static void
-read_envelope(struct reading *r, const struct reader *row, struct span raw)
-{
-    if (r->recipients[row->envelope] == NULL)
-        r->recipients[row->envelope] = first_address(r->facts, raw);
-    read_addresses(r->facts, member_of(r, row), raw);
 }
 
 static int64_t
@@ -304,99 +194,443 @@ with_half(GDateTime *date, enum date_half half)
     return seconds;
 }
 
-static void
-read_date(struct reading *r, const struct reader *row, struct span raw)
+bool
+message_date(struct span raw, int64_t *seconds)
 {
-    (void)row;
     struct buf tidy = {0};
     enum date_half half = date_tidy(&tidy, raw);
+    gmime_once();
     GDateTime *date = g_mime_utils_header_decode_date(buf_str(&tidy));
     if (date != NULL) {
-        r->facts->date = with_half(date, half);
-        r->facts->has_date = true;
+        *seconds = with_half(date, half);
         g_date_time_unref(date);
     }
     buf_free(&tidy);
-}
-
-#define FILLS(field) offsetof(struct facts, field)
-
-static const struct reader readers[] = {
-    {"Subject", read_text, FILLS(subject), NO_ENVELOPE},
-    {"From", read_list, FILLS(from), NO_ENVELOPE},
-    {"To", read_list, FILLS(to), NO_ENVELOPE},
-    {"Cc", read_list, FILLS(cc), NO_ENVELOPE},
-    {"Reply-To", read_list, FILLS(reply_to), NO_ENVELOPE},
-    {"Return-Path", read_one_address, FILLS(sender), NO_ENVELOPE},
-    {"Delivered-To", read_envelope, FILLS(envelope_to), DELIVERED_TO},
-    {"X-Original-To", read_envelope, FILLS(envelope_to), ORIGINAL_TO},
-    {"Envelope-To", read_envelope, FILLS(envelope_to), ENVELOPE_TO},
-    {"Message-ID", read_id, FILLS(message_id), NO_ENVELOPE},
-    {"In-Reply-To", read_id, FILLS(in_reply_to), NO_ENVELOPE},
-    {"List-Id", read_list_id, FILLS(list_id), NO_ENVELOPE},
-    {"Date", read_date, FILLS(date), NO_ENVELOPE},
-};
-
-#undef FILLS
-
-static void
-read_field(struct reading *r, struct span name, struct span raw)
-{
-    for (unsigned i = 0; i < sizeof readers / sizeof *readers; i++) {
-        const struct reader *row = &readers[i];
-        if (!span_ieq(name, span_str(row->name)))
-            continue;
-        bool every = row->envelope != NO_ENVELOPE;
-        if (every || (r->seen & 1u << i) == 0)
-            row->read(r, row, raw);
-        r->seen |= 1u << i;
-        return;
-    }
-}
-
-static void
-keep_header(struct facts *f, struct span name, struct span raw)
-{
-    if ((f->n_headers & (f->n_headers - 1)) == 0)
-        f->headers =
-            xreallocarray(f->headers, f->n_headers == 0 ? 1 : 2 * f->n_headers, sizeof *f->headers);
-    f->headers[f->n_headers++] = (struct header){literal_line(f, name), decoded_line(f, raw)};
-}
-
-static void
-settle_recipient(struct reading *r)
-{
-    struct facts *f = r->facts;
-    for (int kind = ENVELOPES - 1; kind >= 0; kind--) {
-        if (r->recipients[kind] != NULL && r->recipients[kind][0] != '\0')
-            set(&f->recipient, xstrdup(r->recipients[kind]));
-        free(r->recipients[kind]);
-    }
-    const char *at = strrchr(f->recipient, '@');
-    const char *plus = strchr(f->recipient, '+');
-    const char *end = at != NULL ? at : f->recipient + strlen(f->recipient);
-    if (plus != NULL && plus < end)
-        set(&f->extension, line_of(f, (struct span){plus + 1, (size_t)(end - plus - 1)}));
+    return date != NULL;
 }
 
 struct facts *
-message_facts(struct span bytes)
+message_facts(struct span bytes, const struct strv *trusted)
 {
-    struct reading r = {.facts = facts_new()};
-    struct block block;
-    struct field field;
-    struct buf raw = {0};
+    struct facts *f = facts_new();
+    head_read(f, bytes, trusted);
+    return f;
+}
+
+void
+message_prepare(void)
+{
+    int64_t now;
+    const char *name;
     gmime_once();
-    block_init(&block, bytes);
-    while (block_next(&block, &field)) {
-        buf_clear(&raw);
-        field_unfold(&raw, field.value);
-        struct span value = {buf_str(&raw), raw.n}; /* a pointer even if empty */
-        keep_header(r.facts, field.name, value);
-        read_field(&r, field.name, value);
+    html_prepare();
+    for (size_t i = 0; (name = charset_name(i)) != NULL; i++)
+        converter(name);
+    message_date(SPAN("Tue, 1 Jul 2003 10:52:37 +0200"), &now);
+}
+
+/* The parameter of a folded field as text; false, and nothing appended, if there is none. */
+static bool
+add_param(struct buf *out, struct span field, const char *name)
+{
+    struct buf line = {0};
+    struct param p = {0};
+    field_unfold(&line, field);
+    bool found = param_find(buf_span(&line), name, &p);
+    if (found && p.charset.n > 0)
+        message_decode_charset(out, p.charset, buf_span(&p.bytes));
+    else if (found)
+        message_decode_words(out, buf_span(&p.bytes));
+    param_free(&p);
+    buf_free(&line);
+    return found;
+}
+
+/* Whether the parameter is that word. */
+static bool
+param_is(struct span field, const char *name, const char *word)
+{
+    struct buf value = {0};
+    add_param(&value, field, name);
+    bool same = span_ieq(span_trim(buf_span(&value)), span_str(word));
+    buf_free(&value);
+    return same;
+}
+
+/* The body decoded, as far as the budget goes. Returns whether there is more. */
+static bool
+add_body(struct buf *out, const struct tree_node *node, struct budget *budget)
+{
+    struct transfer t;
+    size_t most = budget->decoded;
+    bool long_body = node->body.n > budget->encoded;
+    struct span body = {node->body.p, long_body ? budget->encoded : node->body.n};
+    budget->encoded -= body.n;
+    transfer_init(&t, transfer_of(node->encoding), body);
+    while (out->n < most && transfer_next(&t, out))
+        ;
+    bool more = long_body || out->n > most || t.rest.n > 0;
+    if (out->n > most)
+        buf_cut(out, most);
+    return more;
+}
+
+static void
+add_subject(struct buf *out, struct span head)
+{
+    struct block b;
+    struct field f;
+    struct buf line = {0};
+    block_init(&b, head);
+    while (block_next(&b, &f)) {
+        if (!span_ieq(f.name, SPAN("Subject")))
+            continue;
+        field_unfold(&line, f.value);
+        message_decode_words(out, span_trim(buf_span(&line)));
+        break;
     }
-    buf_free(&raw);
-    settle_recipient(&r);
-    r.facts->truncated |= block.truncated;
-    return r.facts;
+    buf_free(&line);
+}
+
+/* A message that was attached goes by its subject. */
+static void
+add_inner_name(struct buf *out, const struct tree_node *node)
+{
+    struct buf head = {0};
+    struct budget budget = {2 * INNER_HEAD_MAX, INNER_HEAD_MAX};
+    add_body(&head, node, &budget);
+    add_subject(out, buf_span(&head));
+    if (out->n > 0)
+        buf_adds(out, ".eml");
+    buf_free(&head);
+}
+
+static char *
+name_of(struct facts *f, const struct tree_node *node)
+{
+    struct buf name = {0};
+    bool named = add_param(&name, node->disposition, "filename") ||
+                 add_param(&name, node->content_type, "name");
+    if (!named && tree_is_message(node))
+        add_inner_name(&name, node);
+    char *line = facts_line(f, buf_span(&name));
+    buf_free(&name);
+    return line;
+}
+
+static char *
+number_of(const struct tree *t, size_t i)
+{
+    struct buf number = {0};
+    tree_number(t, i, &number);
+    return buf_take(&number);
+}
+
+static uint64_t
+size_of(const struct tree_node *node)
+{
+    if (node->kind != TREE_LEAF)
+        return node->body.n;
+    return transfer_size(transfer_of(node->encoding), node->body);
+}
+
+static void
+find_attachments(struct message *m)
+{
+    size_t i = 0;
+    while (i < m->tree.n) {
+        const struct tree_node *node = &m->tree.v[i];
+        bool is_attachment = tree_role(&m->tree, i) == TREE_ATTACHMENT;
+        if (is_attachment && m->n_attachments == FACTS_ATTACHMENTS_MAX) {
+            m->more_attachments = true;
+            return;
+        }
+        if (is_attachment)
+            m->attachments[m->n_attachments++] = i;
+        i = node->kind == TREE_MULTIPART ? i + 1 : node->next;
+    }
+}
+
+struct message *
+message_open(struct span bytes)
+{
+    struct message *m = xcalloc(1, sizeof *m);
+    m->bytes = bytes;
+    m->attachments = xreallocarray(NULL, FACTS_ATTACHMENTS_MAX, sizeof *m->attachments);
+    tree_read(&m->tree, bytes);
+    find_attachments(m);
+    return m;
+}
+
+void
+message_free(struct message *m)
+{
+    if (m == NULL)
+        return;
+    tree_clear(&m->tree);
+    free(m->attachments);
+    free(m);
+}
+
+/* The charset that HTML names in itself: <meta charset="…"> or what stands for it. */
+static struct span
+meta_charset(struct span html)
+{
+    static const char mark[] = "charset=";
+    size_t most = html.n < META_MAX ? html.n : META_MAX;
+    for (size_t i = 0; i + sizeof mark < most; i++) {
+        struct span s = {html.p + i, most - i};
+        if (!span_istarts(s, SPAN(mark)))
+            continue;
+        s = (struct span){s.p + sizeof mark - 1, s.n - (sizeof mark - 1)};
+        while (s.n > 0 && strchr("\"' ", s.p[0]) != NULL)
+            s = (struct span){s.p + 1, s.n - 1};
+        size_t n = 0;
+        while (n < s.n && strchr("\"' />;", s.p[n]) == NULL)
+            n++;
+        return (struct span){s.p, n};
+    }
+    return (struct span){NULL, 0};
+}
+
+/* Text that was cut: the beginning of a character may be left at its end. */
+static void
+cut_character(struct buf *b)
+{
+    for (int i = 0; i < 3 && b->n > 0 && (unsigned char)b->p[b->n - 1] >= 0x80; i++)
+        buf_cut(b, b->n - 1);
+}
+
+/* The body of a text as UTF-8. Returns whether there is more of it. */
+static bool
+add_utf8(struct buf *out, const struct tree_node *node, bool html, struct budget *budget)
+{
+    struct buf body = {0};
+    struct buf label = {0};
+    bool more = add_body(&body, node, budget);
+    if (more)
+        cut_character(&body);
+    add_param(&label, node->content_type, "charset");
+    struct span charset = param_value(buf_span(&label));
+    if (html && charset_of(charset) == NULL && !utf8_valid(buf_span(&body)))
+        charset = meta_charset(buf_span(&body));
+    message_decode_charset(out, charset, buf_span(&body));
+    buf_free(&label);
+    buf_free(&body);
+    return more;
+}
+
+static void
+add_flowed(struct buf *out, const struct tree_node *node, struct span text)
+{
+    struct buf clean = {0};
+    bool delsp = param_is(node->content_type, "delsp", "yes");
+    text_clean(&clean, text);
+    text_unflow(out, buf_span(&clean), delsp ? TEXT_DELETE_SPACE : TEXT_KEEP_SPACE);
+    buf_free(&clean);
+}
+
+/* What a person would read of a part, clean. Returns whether there is more of it. */
+static bool
+add_readable(struct buf *out, const struct tree_node *node, struct budget *budget)
+{
+    struct buf utf8 = {0};
+    struct buf shown = {0};
+    bool html = !node->raw && strcmp(node->type, "text/html") == 0;
+    bool more = add_utf8(&utf8, node, html, budget);
+    if (html)
+        html_text(&shown, buf_span(&utf8), FACTS_TEXT_MAX + 1);
+    else if (param_is(node->content_type, "format", "flowed"))
+        add_flowed(&shown, node, buf_span(&utf8));
+    text_clean(out, shown.n > 0 || html ? buf_span(&shown) : buf_span(&utf8));
+    buf_free(&utf8);
+    buf_free(&shown);
+    return more;
+}
+
+/* Texts are kept apart by an empty line; the last may be cut. */
+static void
+add_leaf(struct reader *r, const struct tree_node *node)
+{
+    struct buf readable = {0};
+    size_t begin = r->text.n > 0;
+    if (r->text.n + begin + 1 >= FACTS_TEXT_MAX) {
+        r->truncated = true;
+        return;
+    }
+    r->truncated |= add_readable(&readable, node, &r->budget);
+    if (readable.n > 0 && begin)
+        buf_addc(&r->text, '\n');
+    size_t room = FACTS_TEXT_MAX - r->text.n;
+    if (readable.n > room) {
+        r->truncated = true;
+        buf_cut(&readable, utf8_cut(buf_span(&readable), room).n);
+    }
+    buf_addspan(&r->text, buf_span(&readable));
+    buf_free(&readable);
+}
+
+/* The part behind this one and all that is in it. */
+static size_t
+behind(const struct tree *t, size_t i)
+{
+    return t->v[i].next;
+}
+
+/* Whether a text of that type is to be read in the part or below it. */
+static bool
+offers(const struct tree *t, size_t part, const char *type)
+{
+    for (size_t i = part; i < behind(t, part);) {
+        if (tree_role(t, i) == TREE_TEXT && (t->v[i].raw || strcmp(t->v[i].type, type) == 0))
+            return true;
+        i = t->v[i].kind == TREE_MULTIPART ? i + 1 : behind(t, i);
+    }
+    return false;
+}
+
+static void add_part(struct reader *r, size_t part);
+
+/* The first that gives any text, those with plain text before the others; each is read once at
+ * most. */
+static void
+add_alternative(struct reader *r, size_t part)
+{
+    const struct tree *t = r->tree;
+    size_t before = r->text.n;
+    for (int plain = 1; plain >= 0; plain--)
+        for (size_t i = part + 1; i < behind(t, part); i = behind(t, i)) {
+            if (offers(t, i, "text/plain") != plain)
+                continue;
+            add_part(r, i);
+            if (r->text.n > before)
+                return;
+        }
+}
+
+/* Recursion is as deep as the tree: TREE_DEPTH_MAX. */
+static void
+add_part(struct reader *r, size_t part)
+{
+    const struct tree *t = r->tree;
+    enum tree_role role = tree_role(t, part);
+    if (role == TREE_TEXT)
+        add_leaf(r, &t->v[part]);
+    if (role != TREE_CONTAINER)
+        return;
+    if (strcmp(t->v[part].type, "multipart/alternative") == 0) {
+        add_alternative(r, part);
+        return;
+    }
+    for (size_t i = part + 1; i < behind(t, part); i = behind(t, i))
+        add_part(r, i);
+}
+
+static void
+read_text(struct facts *f, const struct message *m)
+{
+    struct reader r = {.tree = &m->tree, .budget = {ENCODED_MAX, DECODED_MAX}};
+    add_part(&r, 0);
+    f->text_truncated = r.truncated;
+    free(f->text);
+    f->text = buf_take(&r.text);
+}
+
+static void
+read_attachments(struct facts *f, const struct message *m)
+{
+    f->attachments = xcalloc(m->n_attachments + 1, sizeof *f->attachments);
+    for (; f->n_attachments < m->n_attachments; f->n_attachments++) {
+        size_t i = m->attachments[f->n_attachments];
+        const struct tree_node *node = &m->tree.v[i];
+        f->attachments[f->n_attachments] = (struct attachment){
+            .part = number_of(&m->tree, i),
+            .name = name_of(f, node),
+            .type = xstrdup(node->type),
+            .size = size_of(node),
+            .is_inline = tree_is_inline(&m->tree, i),
+        };
+    }
+}
+
+struct facts *
+message_whole_facts(struct message *m, const struct strv *trusted)
+{
+    struct facts *f = message_facts(m->bytes, trusted);
+    f->whole = true;
+    f->truncated |= m->tree.truncated || m->more_attachments;
+    read_attachments(f, m);
+    read_text(f, m);
+    return f;
+}
+
+struct part *
+message_part(struct message *m, size_t i)
+{
+    if (i >= m->n_attachments)
+        return NULL;
+    const struct tree_node *node = &m->tree.v[m->attachments[i]];
+    struct part *p = xcalloc(1, sizeof *p);
+    transfer_init(&p->transfer, transfer_of(node->encoding), node->body);
+    return p;
+}
+
+size_t
+part_read(struct part *p, char *bytes, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        if (p->at == p->piece.n) {
+            buf_clear(&p->piece);
+            p->at = 0;
+            if (!transfer_next(&p->transfer, &p->piece))
+                break;
+        }
+        size_t left = p->piece.n - p->at;
+        size_t take = left < n - done ? left : n - done;
+        memcpy(bytes + done, p->piece.p + p->at, take);
+        p->at += take;
+        done += take;
+    }
+    return done;
+}
+
+void
+part_free(struct part *p)
+{
+    if (p == NULL)
+        return;
+    buf_free(&p->piece);
+    free(p);
+}
+
+void
+message_list(struct message *m, struct message_nodes *out)
+{
+    struct facts *limits = facts_new();
+    size_t n = m->tree.n < FACTS_ATTACHMENTS_MAX ? m->tree.n : FACTS_ATTACHMENTS_MAX;
+    *out = (struct message_nodes){.v = xcalloc(n, sizeof *out->v)};
+    for (; out->n < n; out->n++) {
+        const struct tree_node *node = &m->tree.v[out->n];
+        out->v[out->n] = (struct message_node){
+            .part = number_of(&m->tree, out->n),
+            .type = xstrdup(node->type),
+            .name = name_of(limits, node),
+            .size = size_of(node),
+            .depth = node->depth,
+        };
+    }
+    facts_free(limits);
+}
+
+void
+message_nodes_free(struct message_nodes *nodes)
+{
+    for (size_t i = 0; i < nodes->n; i++) {
+        free(nodes->v[i].part);
+        free(nodes->v[i].type);
+        free(nodes->v[i].name);
+    }
+    free(nodes->v);
+    *nodes = (struct message_nodes){0};
 }

@@ -30,9 +30,16 @@ cond_free(struct cond *c)
     for (size_t i = 0; i < c->n_sub; i++)
         cond_free(c->sub[i]);
     free(c->sub);
+    free(c->tried);
     regex_free(c->regex);
     free(c->text);
     free(c->header);
+    free(c->attachment.name);
+    free(c->attachment.type);
+    free(c->auth.dkim);
+    free(c->auth.dkim_domain);
+    free(c->auth.spf);
+    free(c->auth.dmarc);
     free(c->key);
     free(c->where);
     free(c);
@@ -53,6 +60,70 @@ cond_captures(const struct cond *c, struct strv *names)
         cond_captures(c->sub[i], names);
 }
 
+/* What has to be looked at; a group costs what its dearest part does. */
+enum cost { COST_META, COST_HEADERS, COST_STRUCTURE, COST_TEXT, COSTS };
+
+static enum cost
+own_cost(enum cond_kind kind)
+{
+    switch (kind) {
+    case COND_ADDRESS:
+    case COND_TEXT:
+    case COND_HEADER:
+    case COND_ANY_HEADER:
+    case COND_AUTH:
+        return COST_HEADERS;
+    case COND_ATTACHMENT:
+        return COST_STRUCTURE;
+    case COND_BODY:
+        return COST_TEXT;
+    default:
+        return COST_META;
+    }
+}
+
+bool
+cond_needs_whole(const struct cond *c)
+{
+    if (c == NULL)
+        return false;
+    if (own_cost(c->kind) >= COST_STRUCTURE)
+        return true;
+    for (size_t i = 0; i < c->n_sub; i++)
+        if (cond_needs_whole(c->sub[i]))
+            return true;
+    return false;
+}
+
+static enum cost
+sort_parts(struct cond *c)
+{
+    if (c->n_sub == 0)
+        return own_cost(c->kind);
+    enum cost *cost = xcalloc(c->n_sub, sizeof *cost);
+    for (size_t i = 0; i < c->n_sub; i++)
+        cost[i] = sort_parts(c->sub[i]);
+    free(c->tried);
+    c->tried = xcalloc(c->n_sub, sizeof *c->tried);
+    enum cost dearest = COST_META;
+    size_t n = 0;
+    for (enum cost now = COST_META; now < COSTS; now++)
+        for (size_t i = 0; i < c->n_sub; i++)
+            if (cost[i] == now) {
+                c->tried[n++] = c->sub[i];
+                dearest = now;
+            }
+    free(cost);
+    return dearest;
+}
+
+void
+cond_sort(struct cond *c)
+{
+    if (c != NULL)
+        sort_parts(c);
+}
+
 void
 rule_free(struct rule *r)
 {
@@ -70,4 +141,24 @@ ruleset_free(struct ruleset *rules)
         rule_free(&rules->v[i]);
     free(rules->v);
     *rules = (struct ruleset){0};
+}
+
+bool
+cond_asks_header(const struct cond *c)
+{
+    if (c == NULL)
+        return false;
+    for (size_t i = 0; i < c->n_sub; i++)
+        if (cond_asks_header(c->sub[i]))
+            return true;
+    switch (c->kind) {
+    case COND_ALL:
+    case COND_ANY:
+    case COND_NOT:
+    case COND_BODY:
+    case COND_ATTACHMENT:
+        return false;
+    default:
+        return true;
+    }
 }

@@ -6,10 +6,8 @@
 #include "watch/daemon.h"
 
 #include "base/mem.h"
-#include "hook/event.h"
 #include "job/journal.h"
 #include "sys/clock.h"
-#include "sys/lastwords.h"
 #include "sys/log.h"
 #include "watch/control.h"
 #include "watch/credential.h"
@@ -27,7 +25,6 @@ enum {
     QUIET_MS = 1000,            /* before the disk is bothered with what can wait */
     COMMIT_AGAIN_MS = 1000,     /* when the journal could not be written */
     EXPIRE_MS = 60 * 60 * 1000, /* how often dead letters that are too old are looked for */
-    DEATHS_MAX = 2,             /* of one message, and it is set aside */
 };
 
 /* One configured account at run time. */
@@ -69,9 +66,8 @@ struct daemon {
     enum phase phase;
     enum daemon_end end;
     struct err failure;
-    unsigned set_aside; /* messages that killed us, at this start */
-    bool was_up;        /* some mailbox was watched once */
-    bool died;          /* an account did, and its mailboxes are to be stopped */
+    bool was_up; /* some mailbox was watched once */
+    bool died;   /* an account did, and its mailboxes are to be stopped */
 };
 
 /* --- the accounts --- */
@@ -85,6 +81,10 @@ on_mail(void *arg, struct mail *mail)
     /* asked for because its file was lost: its letters are written already */
     if (mail->wanted && work_supply(d->work, meta, mail->file, mail->whole)) {
         mail->file = NULL;
+        mail_free(mail);
+        return;
+    }
+    if (mail->wanted && intake_supply(d->intake, box, mail)) {
         mail_free(mail);
         return;
     }
@@ -141,6 +141,7 @@ on_baseline(void *arg, enum mailbox_opening how)
     struct ledger_first first = first_of_account(box->post->account);
     work_renumbered(d->work, box->account, box->name, box->progress.uidvalidity);
     watched_renumbered(box);
+    intake_renumbered(d->intake, box);
     /* what cannot be written now waits for this turn's commit, which says so */
     ledger_baseline(&box->ledger, &box->progress, how == MAILBOX_FIRST ? &first : NULL, &e);
 }
@@ -160,6 +161,7 @@ give_up_missing(struct watched *box)
         log_detail("%s: message %u is gone", watch_name(box->watch), (unsigned)meta.uid);
         work_gone(d->work, &meta);
         watched_gone(box, meta.uid);
+        intake_gone(d->intake, box, meta.uid);
         ledger_gone(&box->ledger, meta.uid);
         mailbox_forget(&box->progress, meta.uid);
     }
@@ -213,7 +215,8 @@ on_state(void *arg, enum watch_state state, const struct err *why)
     struct watched *box = arg;
     struct daemon *d = box->owner;
     bool ends = d->opts.fail_first && state != WATCH_UP && (!d->was_up || state == WATCH_DEAD);
-    bool missed = d->opts.once && state != WATCH_UP && !box->looked;
+    bool missed =
+        d->opts.once && state != WATCH_UP && (!box->looked || intake_give_up(d->intake, box));
     if (state == WATCH_UP)
         d->was_up = true;
     if (state == WATCH_DEAD)
@@ -236,12 +239,18 @@ is_wanted(const struct daemon *d, const char *account, const char *mailbox)
     return false;
 }
 
+/* Where one rule takes the whole of every message, nobody looks at header blocks first. */
 static enum session_fetch
 what_to_fetch(const struct daemon *d, const struct plan *plan)
 {
-    for (size_t i = 0; i < plan->n; i++)
-        if (d->opts.config->hooks[plan->v[i]].stdin_kind == STDIN_MESSAGE)
+    const struct config *c = d->opts.config;
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct cond *match = c->rules.v[plan->v[i]].match;
+        bool whole = cond_needs_whole(match) ||
+                     (d->opts.on_letter == NULL && hook_needs_whole(&c->hooks[plan->v[i]]));
+        if (whole && !cond_asks_header(match))
             return SESSION_FETCH_MESSAGES;
+    }
     return SESSION_FETCH_HEADERS;
 }
 
@@ -279,6 +288,7 @@ add_box(struct daemon *d, struct post *post, const char *mailbox, struct err *e)
     const struct account *a = post->account;
     box->owner = d;
     box->post = post;
+    box->trusted = &a->trusted;
     if (watched_init(box, d->journal, a->name, mailbox, &d->opts.config->rules, e) != 0)
         return -1;
     struct watch_opts opts = {
@@ -408,10 +418,11 @@ on_lost(void *arg, const struct record *r, bool whole)
         return is_configured(d, r->account, r->mailbox);
     if (!box->progress.known || box->progress.uidvalidity != r->uidvalidity)
         return false;
-    mailbox_want(&box->progress, r->uid);
     if (whole)
-        watch_want_whole(box->watch);
-    watch_check(box->watch);
+        mailbox_want_whole(&box->progress, r->uid);
+    else
+        mailbox_want(&box->progress, r->uid);
+    watch_want(box->watch);
     return true;
 }
 
@@ -431,7 +442,7 @@ on_unread(void *arg, const struct record *r)
         return;
     }
     watched_revive(box, r);
-    watch_check(box->watch);
+    watch_want(box->watch);
 }
 
 static void
@@ -440,102 +451,6 @@ on_owed(void *arg, const struct record *r)
     struct watched *box = find_box(arg, r->account, r->mailbox);
     if (box != NULL)
         watch_want_writable(box->watch);
-}
-
-/* --- messages that kill us --- */
-
-struct search {
-    const char *event;
-    uint64_t id;
-};
-
-static void
-compare_event(void *arg, const struct record *r)
-{
-    struct search *s = arg;
-    if (strcmp(r->event, s->event) == 0)
-        s->id = r->id;
-}
-
-/* Its record may stand there since somebody wanted it to be tried again. */
-static int
-bury_victim(struct daemon *d, struct record *r, struct err *e)
-{
-    struct search s = {.event = r->event};
-    if (journal_each(d->journal, false, compare_event, &s, e) != 0)
-        return -1;
-    r->id = s.id;
-    if (r->id != 0)
-        journal_move(d->journal, r);
-    else
-        journal_add(d->journal, r);
-    return 0;
-}
-
-static int
-set_aside(struct daemon *d, const struct intake_victim *v, unsigned deaths, struct err *e)
-{
-    char id[EVENT_ID_LENGTH + 1];
-    const struct meta meta = {
-        .account = v->account, .mailbox = v->mailbox, .uid = v->uid, .uidvalidity = v->uidvalidity};
-    event_id_make(id, &meta, "");
-    struct record r = {
-        .account = v->account,
-        .mailbox = v->mailbox,
-        .uidvalidity = v->uidvalidity,
-        .uid = v->uid,
-        .event = id,
-        .rule = "",
-        .subject = "",
-        .letter = SPAN(""),
-        .file = v->file,
-        .file_size = v->size,
-        .file_is_whole = v->whole,
-        .stage = STAGE_DEAD,
-        .since = clock_wall_ms(),
-        .result = "unparsable",
-        .tail = SPAN("mailcall died while it read this message"),
-    };
-    memcpy(r.file_digest, v->digest, sizeof r.file_digest);
-    if (bury_victim(d, &r, e) != 0)
-        return -1;
-    journal_take(d->journal, v->account, v->mailbox, v->uid);
-    d->set_aside++;
-    log_error("%s/%s:%u: set aside, we died of it %u times (mailcall failed)", v->account,
-        v->mailbox, (unsigned)v->uid, deaths);
-    return journal_commit(d->journal, e);
-}
-
-static int
-count_death(struct daemon *d, const struct intake_victim *v, struct err *e)
-{
-    struct cursor c;
-    if (journal_load(d->journal, v->account, v->mailbox, &c, e) != 0)
-        return -1;
-    bool same = c.known && c.uidvalidity == v->uidvalidity;
-    cursor_free(&c);
-    if (!same)
-        return 0;
-    int deaths = journal_died(d->journal, v->account, v->mailbox, v->uidvalidity, v->uid, e);
-    if (deaths < DEATHS_MAX)
-        return deaths < 0 ? -1 : 0;
-    return set_aside(d, v, (unsigned)deaths, e);
-}
-
-static int
-hear_last_words(struct daemon *d, struct err *e)
-{
-    char *path = xasprintf("%s/lastwords", journal_folder(d->journal));
-    struct buf words = {0};
-    struct intake_victim victim;
-    int rc = lastwords_open(path, &words, e);
-    if (rc == 0 && words.n > 0 && intake_victim(buf_span(&words), &victim) == 0) {
-        rc = count_death(d, &victim, e);
-        intake_victim_free(&victim);
-    }
-    buf_free(&words);
-    free(path);
-    return rc;
 }
 
 /* --- what people ask --- */
@@ -774,6 +689,14 @@ tidy(struct daemon *d)
     d->is_quiet = false;
 }
 
+/* Nothing more is fetched. */
+static void
+give_up_incomplete(struct daemon *d)
+{
+    for (size_t i = 0; i < d->n_boxes; i++)
+        intake_give_up(d->intake, &d->boxes[i]);
+}
+
 /*
  * What a crash at each line means is the reason for the order. Events fill memory only: a message
  * whose letters are not written is above the journal's mark, so the server is asked for it again.
@@ -788,6 +711,10 @@ turn(struct daemon *d)
     loop_turn(d->loop, !may_sort(d) || !intake_is_due(d->intake));
     if (may_sort(d))
         intake_sort(d->intake);
+    if (d->phase != PHASE_RUNNING)
+        give_up_incomplete(d);
+    if (d->phase != PHASE_RUNNING && d->journal == NULL && intake_is_empty(d->intake))
+        work_hurry(d->work); /* what gathers would be lost */
     if (d->phase != PHASE_KILLING)
         work_choose(d->work);
     bool committed = commit(d);
@@ -816,8 +743,6 @@ daemon_run(struct daemon *d, struct err *e)
         turn(d);
     quieten_watches(d);
     work_end(d->work);
-    if (d->journal == NULL)
-        work_hurry(d->work); /* what gathers would be lost */
     do
         turn(d);
     while (!is_over(d));
@@ -855,7 +780,7 @@ open_state(struct daemon *d, struct err *e)
     char *spool = xasprintf("%s/spool", journal_folder(d->journal));
     d->spool = spool_open_kept(spool, e);
     free(spool);
-    return d->spool != NULL ? hear_last_words(d, e) : -1;
+    return d->spool != NULL ? 0 : -1;
 }
 
 static void
@@ -888,7 +813,8 @@ make_work(struct daemon *d)
         .on_letter = d->opts.on_letter,
         .arg = d->opts.arg,
         .limit = d->opts.limit,
-        .last_words = d->journal != NULL,
+        .loop = d->loop,
+        .journal = d->journal,
     };
     d->intake = intake_new(&intake);
 }
@@ -988,7 +914,6 @@ daemon_free(struct daemon *d)
             tls_trust_free(d->posts[i].trust);
     }
     spool_close(d->spool);
-    lastwords_close();
     journal_close(d->journal);
     for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
         loop_signal_close(d->signals[i]);
@@ -1005,6 +930,6 @@ struct work_tally
 daemon_tally(const struct daemon *d)
 {
     struct work_tally tally = work_tally(d->work);
-    tally.failed += d->set_aside;
+    tally.failed += intake_set_aside(d->intake);
     return tally;
 }

@@ -190,6 +190,7 @@ on_command_done(void *arg, const struct outcome *o)
     struct task *t = arg;
     struct follow *f = follow_of(t);
     t->run = NULL;
+    task_rest(t);
     letter_free(t->errand);
     t->errand = NULL;
     f->commands--;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* The one bend of the pipe before the work: a message goes to the sorter as a file, comes back as
- * facts and hits, and leaves as letters. A message that was wanted from below the mark may be known
- * already; only its facts tell. */
+ * facts and hits, and leaves as letters; or it needs to be fetched whole first. Answers come in any
+ * order, and are worked up in the order of each mailbox. A message that was wanted from below the
+ * mark may be known already; only its facts tell. */
 #include "watch/intake.h"
 
 #include "base/digest.h"
 #include "base/mem.h"
-#include "base/pack.h"
 #include "hook/event.h"
 #include "sort/sorter.h"
 #include "sys/clock.h"
-#include "sys/lastwords.h"
 #include "sys/log.h"
 
 #include <assert.h>
@@ -23,15 +22,22 @@
 enum {
     ARRIVALS_PER_TURN = 64, /* mails sorted before bytes are looked at again */
     STARTABLE_MAX = 1000,   /* jobs waiting for their turn before no more mail is sorted … */
-    INSIDE_MAX = 10000,     /* … or for anything: a letter may be 64 KiB */
+    IN_LINE_MAX = 64, /* mails with the sorter, or behind one that is: each may have a descriptor */
+    PAUSE_MS = 5000,  /* when it cannot work */
+    INSIDE_MAX = 10000, /* … or for anything: a letter may be 64 KiB */
 };
 
 struct intake {
     struct intake_opts opts;
     struct sorter *sorter;
-    struct list arrivals; /* mails, in order */
-    struct list sorting;  /* mails the sorter has */
+    struct list arrivals; /* mails to be sorted, by `link` */
+    struct list line;     /* mails that were, or are being, by `order` */
+    unsigned n_line;
+    uint64_t round;
+    struct loop_timer again;
+    bool pausing; /* the sorter cannot work just now */
     unsigned hits;
+    unsigned set_aside;
 };
 
 /* --- letters --- */
@@ -74,12 +80,44 @@ intake_limit_reached(const struct intake *in)
     return in->opts.limit > 0 && in->hits >= in->opts.limit;
 }
 
+static const struct hook_opts *
+hook_of(const struct intake *in, size_t rule)
+{
+    return &in->opts.config->hooks[rule];
+}
+
+/* Where its attachments lie. */
+static void
+attach(struct letter *letter, const struct mail *m, const struct sort_answer *answer)
+{
+    char *folder = spool_folder_path(m->file);
+    struct event_file *files = xcalloc(answer->n_files + 1, sizeof *files);
+    for (size_t i = 0; i < answer->n_files; i++)
+        files[i] = (struct event_file){
+            answer->files[i].attachment, xasprintf("%s/%s", folder, answer->files[i].name)};
+    letter_attach(letter, folder, files, answer->n_files);
+    for (size_t i = 0; i < answer->n_files; i++)
+        free((char *)files[i].path);
+    free(files);
+    free(folder);
+}
+
+static struct letter *
+make_letter(struct intake *in, const struct mail *m, const struct hit *hit,
+    const struct sort_answer *answer, unsigned again)
+{
+    struct letter *letter = write_letter(in, m, hit, answer->facts, again);
+    if (hook_of(in, hit->rule)->decode && m->folder_fd >= 0)
+        attach(letter, m, answer);
+    return letter;
+}
+
 static void
 deliver_hit(struct intake *in, const struct mail *m, struct parcel *p, const struct hit *hit,
-    const struct facts *facts)
+    const struct sort_answer *answer)
 {
     unsigned again = 0;
-    struct letter *letter = write_letter(in, m, hit, facts, again);
+    struct letter *letter = make_letter(in, m, hit, answer, again);
     in->hits++;
     if (in->opts.on_letter != NULL) {
         in->opts.on_letter(in->opts.arg, letter);
@@ -87,22 +125,25 @@ deliver_hit(struct intake *in, const struct mail *m, struct parcel *p, const str
         return;
     }
     while (!work_add(in->opts.work, p, &m->meta, hit->rule, letter))
-        letter = write_letter(in, m, hit, facts, ++again);
+        letter = make_letter(in, m, hit, answer, ++again);
 }
 
 static void
 deliver_hits(struct intake *in, struct mail *m, const struct sort_answer *answer)
 {
-    for (size_t i = 0; i < answer->hits.notes.n; i++)
-        log_warn("%s", answer->hits.notes.v[i]);
+    bool decoded = false;
     if (answer->hits.n == 0)
         return;
     struct parcel *p = work_parcel(in->opts.work, m->file, m->whole);
     for (size_t i = 0; i < answer->hits.n && !intake_limit_reached(in); i++) {
-        deliver_hit(in, m, p, &answer->hits.v[i], answer->facts);
-        if (in->opts.config->rules.v[answer->hits.v[i].rule].stop)
+        const struct hit *hit = &answer->hits.v[i];
+        deliver_hit(in, m, p, hit, answer);
+        decoded |= hook_of(in, hit->rule)->decode;
+        if (in->opts.config->rules.v[hit->rule].stop)
             break;
     }
+    if (!decoded)
+        spool_remove_folder(m->file);
     m->file = NULL; /* the parcel's */
     parcel_drop(p);
 }
@@ -135,14 +176,186 @@ is_known(struct mail *m, const struct facts *facts)
     return known;
 }
 
-/* --- sorting --- */
+/* --- what a header block cannot tell --- */
+
+/* Whether a rule that has matched, or still may, wants more of the message. What stands behind a
+ * rule that ends it does not count. */
+static bool
+needs_whole(const struct intake *in, const struct mail *m, const struct hits *hits)
+{
+    size_t open = 0;
+    if (m->whole)
+        return false;
+    for (size_t i = 0; i < hits->n; i++) {
+        size_t rule = hits->v[i].rule;
+        if (open < hits->n_open && hits->open[open] < rule)
+            return true;
+        if (in->opts.on_letter == NULL && hook_needs_whole(hook_of(in, rule)))
+            return true;
+        if (in->opts.config->rules.v[rule].stop)
+            return false;
+    }
+    return open < hits->n_open;
+}
 
 static void
-leave(struct mail *m)
+forget_answer(struct mail *m)
+{
+    if (m->answer != NULL)
+        sort_answer_free(m->answer);
+    free(m->answer);
+    m->answer = NULL;
+}
+
+/* Out of the line, and freed; what becomes of it in the ledger was said. */
+static void
+discard(struct intake *in, struct mail *m)
+{
+    if (!list_empty(&m->order))
+        in->n_line--;
+    list_remove(&m->link);
+    list_remove(&m->order);
+    forget_answer(m);
+    mail_free(m);
+    loop_wake(in->opts.loop);
+}
+
+static void
+close_mail(struct intake *in, struct mail *m)
+{
+    ledger_close(&m->box->ledger, &m->entry);
+    discard(in, m);
+}
+
+static void
+leave(struct intake *in, struct mail *m)
 {
     ledger_leave(&m->box->ledger, &m->entry);
-    mail_free(m);
+    discard(in, m);
 }
+
+static void
+want_whole(struct mail *m)
+{
+    struct watched *b = m->box;
+    spool_remove(m->file);
+    m->file = NULL;
+    m->state = MAIL_INCOMPLETE;
+    mailbox_want_whole(&b->progress, m->meta.uid);
+    watch_want(b->watch);
+}
+
+static struct mail *
+next_incomplete(struct intake *in, const struct watched *box)
+{
+    LIST_EACH(&in->line, link)
+    {
+        struct mail *m = LIST_OWNER(link, struct mail, order);
+        if (m->box == box && m->state == MAIL_INCOMPLETE)
+            return m;
+    }
+    return NULL;
+}
+
+static struct mail *
+find_incomplete(struct intake *in, const struct watched *box, uint32_t uid)
+{
+    LIST_EACH(&in->line, link)
+    {
+        struct mail *m = LIST_OWNER(link, struct mail, order);
+        if (m->box == box && m->meta.uid == uid && m->state == MAIL_INCOMPLETE)
+            return m;
+    }
+    return NULL;
+}
+
+bool
+intake_supply(struct intake *in, const struct watched *box, struct mail *whole)
+{
+    struct mail *m = whole->whole ? find_incomplete(in, box, whole->meta.uid) : NULL;
+    if (m == NULL)
+        return false;
+    m->file = whole->file;
+    m->whole = true;
+    m->state = MAIL_NEW;
+    whole->file = NULL;
+    list_prepend(&in->arrivals, &m->link);
+    return true;
+}
+
+void
+intake_gone(struct intake *in, const struct watched *box, uint32_t uid)
+{
+    struct mail *m = find_incomplete(in, box, uid);
+    if (m == NULL)
+        return;
+    log_warn("%s/%s:%u: gone from the server before it could be read", box->account, box->name,
+        (unsigned)uid);
+    close_mail(in, m);
+}
+
+void
+intake_renumbered(struct intake *in, const struct watched *box)
+{
+    for (struct mail *m; (m = next_incomplete(in, box)) != NULL;)
+        close_mail(in, m);
+}
+
+bool
+intake_give_up(struct intake *in, const struct watched *box)
+{
+    struct mail *m = next_incomplete(in, box);
+    bool any = m != NULL;
+    for (; m != NULL; m = next_incomplete(in, box))
+        leave(in, m);
+    return any;
+}
+
+/* --- what nobody can read --- */
+
+static void
+record_unparsable(struct intake *in, const struct mail *m)
+{
+    char id[EVENT_ID_LENGTH + 1];
+    struct spool_note note = spool_note(m->file);
+    event_id_make(id, &m->meta, "");
+    struct record r = {
+        .account = m->meta.account,
+        .mailbox = m->meta.mailbox,
+        .uidvalidity = m->meta.uidvalidity,
+        .uid = m->meta.uid,
+        .event = id,
+        .rule = "",
+        .subject = "",
+        .letter = SPAN(""),
+        .file = note.name,
+        .file_size = note.size,
+        .file_is_whole = m->whole,
+        .stage = STAGE_DEAD,
+        .since = clock_wall_ms(),
+        .result = "unparsable",
+        .tail = SPAN("two processes that read this message died of it, or took too long"),
+    };
+    memcpy(r.file_digest, note.digest, sizeof r.file_digest);
+    journal_add(in->opts.journal, &r);
+}
+
+static void
+set_aside(struct intake *in, struct mail *m)
+{
+    in->set_aside++;
+    log_error("%s/%s:%u: cannot be read by anybody: set aside", m->meta.account, m->meta.mailbox,
+        (unsigned)m->meta.uid);
+    if (in->opts.journal != NULL) {
+        watched_read(m->box, m->meta.uid); /* the one it stood for */
+        record_unparsable(in, m);
+        spool_let_go(m->file);
+        m->file = NULL;
+    }
+    close_mail(in, m);
+}
+
+/* --- sorting --- */
 
 static void
 say_unread(const struct mail *m, const struct err *e)
@@ -151,33 +364,85 @@ say_unread(const struct mail *m, const struct err *e)
         "%s/%s:%u: not read: %s", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid, e->text);
 }
 
+static bool
+wants_attachments(const struct intake *in, const struct mail *m)
+{
+    if (!m->whole || in->opts.on_letter != NULL)
+        return false;
+    for (size_t i = 0; i < m->plan->n; i++)
+        if (hook_of(in, m->plan->v[i])->decode)
+            return true;
+    return false;
+}
+
+static int
+open_mail(const struct intake *in, struct mail *m, struct err *e)
+{
+    m->folder_fd = -1;
+    m->sort_fd = spool_reopen(m->file, e);
+    if (m->sort_fd < 0 || !wants_attachments(in, m))
+        return m->sort_fd < 0 ? -1 : 0;
+    m->folder_fd = spool_folder(m->file, e);
+    if (m->folder_fd >= 0)
+        return 0;
+    close(m->sort_fd);
+    return -1;
+}
+
+/* Again in the place where it stood, if it was there before. */
+static void
+enter_line(struct intake *in, struct mail *m)
+{
+    m->state = MAIL_SORTING;
+    if (!list_empty(&m->order))
+        return;
+    list_append(&in->line, &m->order);
+    in->n_line++;
+}
+
 /* The descriptors that are short may be those of the mails being sorted: they come back with the
  * answers, and this one waits so long. */
 static bool
 submit_mail(struct intake *in, struct mail *m)
 {
     struct err e;
-    m->sort_fd = spool_reopen(m->file, &e);
-    if (m->sort_fd < 0 && !list_empty(&in->sorting))
+    bool opened = open_mail(in, m, &e) == 0;
+    if (!opened && !list_empty(&in->line))
         return false;
-    list_remove(&m->link);
-    if (m->sort_fd < 0) {
+    if (!opened) {
         say_unread(m, &e);
-        leave(m);
+        leave(in, m);
         return true;
     }
-    list_append(&in->sorting, &m->link);
+    list_remove(&m->link);
+    enter_line(in, m);
     struct sort_request request = {
-        .id = m->id, .fd = m->sort_fd, .meta = &m->meta, .plan = m->plan, .now = clock_wall()};
+        .id = m->id,
+        .fd = m->sort_fd,
+        .whole = m->whole,
+        .folder = m->folder_fd,
+        .meta = &m->meta,
+        .plan = m->plan,
+        .trusted = m->box->trusted,
+        .now = clock_wall(),
+    };
     sorter_submit(in->sorter, &request);
     return true;
+}
+
+/* One that stands in the line already may always go on. */
+static bool
+may_submit(const struct intake *in)
+{
+    const struct mail *m = LIST_OWNER(in->arrivals.next, const struct mail, link);
+    return in->n_line < IN_LINE_MAX || !list_empty(&m->order);
 }
 
 bool
 intake_is_due(const struct intake *in)
 {
-    return !list_empty(&in->arrivals) && work_startable(in->opts.work) < STARTABLE_MAX &&
-           work_inside(in->opts.work) < INSIDE_MAX;
+    return !in->pausing && !list_empty(&in->arrivals) && may_submit(in) &&
+           work_startable(in->opts.work) < STARTABLE_MAX && work_inside(in->opts.work) < INSIDE_MAX;
 }
 
 static void
@@ -188,105 +453,126 @@ submit_arrivals(struct intake *in)
             return;
 }
 
-/* Answers come nearly in the order of the requests, so the walk is short. */
 static struct mail *
-take_sorted(struct intake *in, uint64_t id)
+find_sorting(struct intake *in, uint64_t id)
 {
-    LIST_EACH(&in->sorting, link)
+    LIST_EACH(&in->line, link)
     {
-        struct mail *m = LIST_OWNER(link, struct mail, link);
-        if (m->id == id) {
-            list_remove(&m->link);
-            close(m->sort_fd);
+        struct mail *m = LIST_OWNER(link, struct mail, order);
+        if (m->id == id)
             return m;
-        }
     }
     return NULL;
 }
 
 static void
-work_up(struct intake *in, struct mail *m, const struct sort_answer *answer)
+close_descriptors(struct mail *m)
 {
-    if (answer->facts == NULL) {
-        say_unread(m, &answer->failure);
-        leave(m);
-        return;
-    }
-    if (is_known(m, answer->facts))
-        log_detail(
-            "%s/%s:%u: known already", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid);
-    else
-        deliver_hits(in, m, answer);
-    watched_read(m->box, m->meta.uid);
-    ledger_close(&m->box->ledger, &m->entry);
-    mail_free(m);
+    close(m->sort_fd);
+    if (m->folder_fd >= 0)
+        close(m->folder_fd);
 }
-
-/* --- what would have killed us --- */
 
 static void
-say_last_words(const struct intake *in)
+collect_answers(struct intake *in)
 {
-    if (!in->opts.last_words || list_empty(&in->sorting))
-        return;
-    const struct mail *m = LIST_OWNER(in->sorting.next, const struct mail, link);
-    struct spool_note note = spool_note(m->file);
-    struct buf words = {0};
-    pack_str(&words, m->meta.account);
-    pack_str(&words, m->meta.mailbox);
-    pack_number(&words, m->meta.uidvalidity);
-    pack_number(&words, m->meta.uid);
-    pack_str(&words, note.name);
-    pack_number(&words, note.size);
-    pack_span(&words, (struct span){(const char *)note.digest, sizeof note.digest});
-    pack_number(&words, m->whole);
-    lastwords_say(buf_span(&words));
-    buf_free(&words);
+    struct sort_answer answer;
+    while (sorter_next(in->sorter, &answer)) {
+        struct mail *m = find_sorting(in, answer.id);
+        assert(m != NULL && m->state == MAIL_SORTING);
+        close_descriptors(m);
+        m->answer = xcalloc(1, sizeof *m->answer);
+        *m->answer = answer;
+        m->state = MAIL_SORTED;
+    }
 }
 
-int
-intake_victim(struct span words, struct intake_victim *v)
+/* --- what an answer means --- */
+
+/* Nothing is wrong with the message: it waits, and so do all. */
+static bool
+pause_sorting(struct intake *in, struct mail *m, const struct err *e)
 {
-    struct unpack u = {words, false};
-    v->account = unpack_str(&u);
-    v->mailbox = unpack_str(&u);
-    v->uidvalidity = (uint32_t)unpack_upto(&u, UINT32_MAX);
-    v->uid = (uint32_t)unpack_upto(&u, UINT32_MAX);
-    v->file = unpack_str(&u);
-    v->size = unpack_number(&u);
-    struct span digest = unpack_span(&u);
-    v->whole = unpack_upto(&u, 1) == 1;
-    if (digest.n == sizeof v->digest)
-        memcpy(v->digest, digest.p, digest.n);
-    bool good = unpack_whole(&u) && v->account != NULL && v->mailbox != NULL && v->file != NULL &&
-                digest.n == sizeof v->digest;
-    if (!good)
-        intake_victim_free(v);
-    return good ? 0 : -1;
+    if (!in->pausing)
+        log_error("no mail can be read now: %s; trying again", e->text);
+    in->pausing = true;
+    m->state = MAIL_NEW;
+    list_prepend(&in->arrivals, &m->link);
+    loop_timer_set(in->opts.loop, &in->again, clock_ms() + PAUSE_MS);
+    return false;
 }
 
-void
-intake_victim_free(struct intake_victim *v)
+static void
+on_again(void *arg)
 {
-    free(v->account);
-    free(v->mailbox);
-    free(v->file);
-    *v = (struct intake_victim){0};
+    struct intake *in = arg;
+    in->pausing = false;
+    loop_wake(in->opts.loop);
+}
+
+static bool
+work_up_facts(struct intake *in, struct mail *m, const struct sort_answer *answer)
+{
+    for (size_t i = 0; i < answer->hits.notes.n; i++)
+        log_warn("%s", answer->hits.notes.v[i]);
+    if (is_known(m, answer->facts)) {
+        log_detail(
+            "%s/%s:%u: known already", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid);
+    } else if (needs_whole(in, m, &answer->hits)) {
+        want_whole(m);
+        return false;
+    } else {
+        deliver_hits(in, m, answer);
+    }
+    watched_read(m->box, m->meta.uid);
+    close_mail(in, m);
+    return true;
+}
+
+/* Whether it is done with, and gone. */
+static bool
+work_up(struct intake *in, struct mail *m)
+{
+    struct sort_answer answer = *m->answer;
+    bool done = true;
+    free(m->answer);
+    m->answer = NULL;
+    if (answer.facts != NULL)
+        done = work_up_facts(in, m, &answer);
+    else if (answer.unparsable)
+        set_aside(in, m);
+    else
+        done = pause_sorting(in, m, &answer.failure);
+    sort_answer_free(&answer);
+    return done;
+}
+
+/* A mailbox is worked up to its first message that is not ready. */
+static void
+work_up_ready(struct intake *in)
+{
+    in->round++;
+    LIST_EACH(&in->line, link)
+    {
+        struct mail *m = LIST_OWNER(link, struct mail, order);
+        struct watched *box = m->box;
+        if (m->state != MAIL_SORTED || box->blocked == in->round || !work_up(in, m))
+            box->blocked = in->round;
+    }
 }
 
 void
 intake_sort(struct intake *in)
 {
-    struct sort_answer answer;
     submit_arrivals(in);
-    for (say_last_words(in); sorter_next(in->sorter, &answer); say_last_words(in)) {
-        struct mail *m = take_sorted(in, answer.id);
-        assert(m != NULL);
-        work_up(in, m, &answer);
-        sort_answer_free(&answer);
-    }
-    if (in->opts.last_words)
-        lastwords_nothing();
+    collect_answers(in);
+    work_up_ready(in);
+}
+
+unsigned
+intake_set_aside(const struct intake *in)
+{
+    return in->set_aside;
 }
 
 /* --- coming and going --- */
@@ -300,7 +586,7 @@ intake_take(struct intake *in, struct mail *m)
 bool
 intake_is_empty(const struct intake *in)
 {
-    return list_empty(&in->arrivals) && list_empty(&in->sorting);
+    return list_empty(&in->arrivals) && list_empty(&in->line);
 }
 
 struct intake *
@@ -308,9 +594,11 @@ intake_new(const struct intake_opts *opts)
 {
     struct intake *in = xcalloc(1, sizeof *in);
     in->opts = *opts;
-    in->sorter = sorter_new(&opts->config->rules);
+    const struct sorter_opts sorter = {.loop = opts->loop, .rules = &opts->config->rules};
+    in->sorter = sorter_new(&sorter);
     list_init(&in->arrivals);
-    list_init(&in->sorting);
+    list_init(&in->line);
+    loop_timer_init(&in->again, on_again, in);
     return in;
 }
 
@@ -319,11 +607,16 @@ intake_free(struct intake *in)
 {
     if (in == NULL)
         return;
-    LIST_EACH(&in->arrivals, link)
+    sorter_free(in->sorter); /* it has their descriptors */
+    LIST_EACH(&in->line, link)
     {
-        list_remove(link);
-        leave(LIST_OWNER(link, struct mail, link));
+        struct mail *m = LIST_OWNER(link, struct mail, order);
+        if (m->state == MAIL_SORTING)
+            close_descriptors(m);
+        leave(in, m);
     }
-    sorter_free(in->sorter);
+    LIST_EACH(&in->arrivals, rest)
+    leave(in, LIST_OWNER(rest, struct mail, link));
+    loop_timer_clear(in->opts.loop, &in->again);
     free(in);
 }

@@ -18,8 +18,10 @@ struct intake_opts {
     /* Instead of becoming work, each letter is shown here. May be NULL. */
     void (*on_letter)(void *arg, const struct letter *letter);
     void *arg;
-    unsigned limit;  /* so many hits, and no more; 0 = all */
-    bool last_words; /* what is being sorted is told to lastwords.h */
+    unsigned limit; /* so many hits, and no more; 0 = all */
+    struct loop *loop;
+    struct journal
+        *journal; /* where messages that nobody can read are set aside; NULL: they are said */
 };
 
 struct intake *intake_new(const struct intake_opts *opts);
@@ -29,23 +31,23 @@ void intake_free(struct intake *in);
 /* The mail is the intake's from here on; it is open in its box's ledger. */
 void intake_take(struct intake *in, struct mail *m);
 /* Hands some of what arrived to the sorter, and works up what it has answered: then a message is
- * closed in its ledger, and its letters are with the work. */
+ * closed in its ledger, and its letters are with the work; or it stays open, and its whole is
+ * wanted of its watch. */
 void intake_sort(struct intake *in);
 bool intake_is_empty(const struct intake *in);
 /* Whether intake_sort() has something to do. */
 bool intake_is_due(const struct intake *in);
 bool intake_limit_reached(const struct intake *in);
 
-/* The name of the message that killed us, out of its last words; the strings are owned. 0, or -1
- * for words that are none. */
-struct intake_victim {
-    char *account, *mailbox, *file;
-    uint32_t uidvalidity, uid;
-    uint64_t size;
-    unsigned char digest[DIGEST_SIZE];
-    bool whole;
-};
-int intake_victim(struct span words, struct intake_victim *v);
-void intake_victim_free(struct intake_victim *v);
+/* The whole of a message whose header block was not enough: the file becomes the intake's. False,
+ * and nothing happens: nobody waits for it. / The server has it no longer. / No UID of the mailbox
+ * means what it meant. */
+bool intake_supply(struct intake *in, const struct watched *box, struct mail *whole);
+void intake_gone(struct intake *in, const struct watched *box, uint32_t uid);
+void intake_renumbered(struct intake *in, const struct watched *box);
+/* What is waited for will not come in this life; whether there was any. */
+bool intake_give_up(struct intake *in, const struct watched *box);
+/* How many messages could not be read so far. */
+unsigned intake_set_aside(const struct intake *in);
 
 #endif

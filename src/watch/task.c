@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EACH_FOLLOWER(t, link) LIST_EACH(&(t)->job.followers, link)
 
@@ -51,7 +52,7 @@ task_needs_message(const struct task *t)
 {
     enum hook_stdin kind = t->letter->stdin_kind;
     bool runs = t->record.stage != STAGE_RAN || owes(t, false);
-    return runs && (kind == STDIN_MESSAGE || kind == STDIN_HEADERS);
+    return runs && (kind == STDIN_MESSAGE || kind == STDIN_HEADERS || t->letter->decode);
 }
 
 /* --- coming and going --- */
@@ -167,6 +168,7 @@ task_free(struct task *t)
     list_remove(&t->fresh);
     list_remove(&t->waiting);
     list_remove(&t->link);
+    spool_remove(t->lines);
     buf_free(&t->tail);
     strv_free(&t->texts);
     free(t);
@@ -194,32 +196,82 @@ write_lines(struct spool_file *f, struct task *t, struct err *e)
     return write_line(f, t, e) == 0 ? spool_finish(f, e) : -1;
 }
 
+static int
+write_text(struct spool_file *f, struct task *t, struct err *e)
+{
+    return spool_write(f, span_str(t->letter->text), e) == 0 ? spool_finish(f, e) : -1;
+}
+
+static struct spool_file *
+make_file(struct task *t, int (*write)(struct spool_file *f, struct task *t, struct err *e),
+    struct err *e)
+{
+    struct spool_file *f = spool_begin(t->parcel->among->spool, e);
+    if (f == NULL || write(f, t, e) == 0)
+        return f;
+    spool_remove(f);
+    return NULL;
+}
+
 /* A file without a name: it is gone with the last descriptor. */
+static int
+open_nameless(struct spool_file *f, struct err *e)
+{
+    int fd = f != NULL ? spool_reopen(f, e) : -1;
+    spool_remove(f);
+    return fd;
+}
+
+/* The event stays as long as the hook runs: it may open it by its name. */
 static int
 open_lines(struct task *t, struct err *e)
 {
-    struct spool_file *f = spool_begin(t->parcel->among->spool, e);
-    int fd = -1;
-    if (f != NULL && write_lines(f, t, e) == 0)
-        fd = spool_reopen(f, e);
-    spool_remove(f);
-    return fd;
+    spool_remove(t->lines);
+    t->lines = make_file(t, write_lines, e);
+    if (t->lines == NULL)
+        return -1;
+    fields_set(&t->letter->fields, "JSON_FILE", spool_path(t->lines));
+    char *kind = xstrdup(task_field(t, "EVENT")); /* it is set anew */
+    letter_address(t->letter, kind, t->record.attempt);
+    free(kind);
+    return spool_reopen(t->lines, e);
+}
+
+static int
+open_crlf(struct task *t, int fd, const struct spool_file *file, struct err *e)
+{
+    if (fd < 0 || t->letter->eol == EOL_LF)
+        return fd;
+    close(fd);
+    return open_nameless(spool_crlf(t->parcel->among->spool, file, e), e);
 }
 
 int
 task_stdin(struct task *t, enum hook_stdin kind, struct err *e)
 {
+    struct parcel *p = t->parcel;
+    int fd;
     switch (kind) {
     case STDIN_MESSAGE:
-        return parcel_open(t->parcel, e);
+        return open_crlf(t, parcel_open(p, e), p->file, e);
     case STDIN_HEADERS:
-        return parcel_open_header(t->parcel, e);
+        fd = parcel_open_header(p, e);
+        return open_crlf(t, fd, p->header != NULL ? p->header : p->file, e);
     case STDIN_JSON:
         return open_lines(t, e);
+    case STDIN_BODY:
+        return open_nameless(make_file(t, write_text, e), e);
     case STDIN_NONE:
         break;
     }
     return -1;
+}
+
+void
+task_rest(struct task *t)
+{
+    spool_remove(t->lines);
+    t->lines = NULL;
 }
 
 /* --- the stages --- */

@@ -29,13 +29,14 @@ struct task {
     struct letter *letter;
     struct record record; /* its file is the parcel's; the other texts are in `texts` */
     struct strv texts;
-    struct buf tail;         /* what the record's tail points to */
-    struct run *run;         /* while a process of it runs */
-    struct letter *errand;   /* the letter of the action that runs */
-    struct watch_errand act; /* the change its mailbox was asked for */
-    struct loop_timer again; /* an action waits for another attempt */
-    struct backoff backoff;  /* of its actions */
-    unsigned tries;          /* of the action that runs */
+    struct buf tail;          /* what the record's tail points to */
+    struct run *run;          /* while a process of it runs */
+    struct spool_file *lines; /* likewise: what MAILCALL_JSON_FILE names */
+    struct letter *errand;    /* the letter of the action that runs */
+    struct watch_errand act;  /* the change its mailbox was asked for */
+    struct loop_timer again;  /* an action waits for another attempt */
+    struct backoff backoff;   /* of its actions */
+    unsigned tries;           /* of the action that runs */
 };
 
 /* A new job: planned. Takes over the letter, and a reference of the parcel of its own. */
@@ -54,6 +55,7 @@ bool task_needs_message(const struct task *t);
 bool task_owes_mailbox(const struct task *t);
 /* The file its letter's stdin is; -1 with *e, or for none. */
 int task_stdin(struct task *t, enum hook_stdin kind, struct err *e);
+void task_rest(struct task *t); /* the process has ended: what was made for it goes */
 
 /* running: an attempt begins, `gathers` if its rule makes batches. */
 void task_begin(struct task *t, bool gathers);

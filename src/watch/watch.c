@@ -43,6 +43,7 @@ struct watch {
     uint64_t up_since;       /* 0 = not up */
     bool open;               /* the mailbox is, and was told of the errands */
     bool asked;              /* an errand waits to be said */
+    bool wants;              /* so do messages that are wanted */
     bool removes;            /* what waits to be said may remove what was just copied */
     bool held;
     bool stopping;
@@ -124,6 +125,7 @@ make_mail(struct watch *w, const struct session_event *event)
 {
     struct mail *m = xcalloc(1, sizeof *m);
     list_init(&m->link);
+    list_init(&m->order);
     m->meta = (struct meta){
         .account = w->opts.account->name,
         .mailbox = w->opts.mailbox,
@@ -137,7 +139,8 @@ make_mail(struct watch *w, const struct session_event *event)
     strv_copy(&m->meta.flags, event->flags);
     m->plan = w->opts.plan;
     m->file = w->incoming;
-    m->whole = w->session_opts.fetch == SESSION_FETCH_MESSAGES;
+    m->whole = event->whole;
+    m->sort_fd = m->folder_fd = -1;
     m->wanted = mailbox_is_wanted(w->opts.progress, event->uid);
     w->incoming = NULL;
     return m;
@@ -480,9 +483,11 @@ watch_flush(struct watch *w, bool committed)
     if (w->removes && !committed)
         return;
     w->removes = false;
-    if (w->asked && w->session != NULL)
+    if (w->wants && w->session != NULL)
+        session_want(w->session, clock_ms());
+    if ((w->asked || w->wants) && w->session != NULL)
         pump(w);
-    w->asked = false;
+    w->asked = w->wants = false;
     list_remove(&w->dirty);
     if (w->stream != NULL)
         stream_flush(w->stream);
@@ -533,12 +538,11 @@ watch_is_writable(const struct watch *w)
 }
 
 void
-watch_want_whole(struct watch *w)
+watch_want(struct watch *w)
 {
-    if (w->session_opts.fetch == SESSION_FETCH_MESSAGES)
-        return;
-    w->session_opts.fetch = SESSION_FETCH_MESSAGES;
-    connect_anew(w);
+    w->wants = true;
+    list_remove(&w->dirty);
+    list_append(w->opts.dirty, &w->dirty);
 }
 
 void

@@ -80,8 +80,8 @@ bool watch_is_at(const struct watch_errand *e);
 /* The mailbox has to be open for writing from now on. */
 void watch_want_writable(struct watch *w);
 bool watch_is_writable(const struct watch *w);
-/* Takes whole messages from the next connection on. */
-void watch_want_whole(struct watch *w);
+/* mailbox_want() or mailbox_want_whole() was called: this turn's flush asks for it. */
+void watch_want(struct watch *w);
 /* Looks for no new mail while held. */
 void watch_hold(struct watch *w, bool held);
 /* Takes no new mail from now on and says good-bye to the server. */

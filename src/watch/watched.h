@@ -14,11 +14,13 @@ struct watched {
     struct post *post;
     const char *account; /* borrowed, as is the next */
     const char *name;
+    const struct strv *trusted; /* likewise */
     struct plan plan;
     struct mailbox progress; /* what the server was asked for already */
     struct ledger ledger;    /* what is dealt with */
     struct watch *watch;
     struct list revived; /* messages that somebody wants read once more */
+    uint64_t blocked; /* the intake's: which of its rounds found an earlier message not done with */
     bool stopped;
     bool looked; /* a pass has ended, or will not: the server cannot be had */
 };

@@ -238,6 +238,7 @@ on_done(void *arg, const struct outcome *o)
     bool cut_short = w->ending && (temporary || o->result == RUN_AGAIN);
     uint64_t wait_ms = 0;
     t->run = NULL;
+    task_rest(t);
     list_remove(&t->link);
     if (o->shortage) {
         struct err e;
@@ -484,7 +485,7 @@ go_on(struct work *w, struct task *t)
 static void
 fetch_again(struct work *w, struct task *t)
 {
-    bool whole = t->letter->stdin_kind == STDIN_MESSAGE;
+    bool whole = t->record.file_is_whole || t->letter->stdin_kind == STDIN_MESSAGE;
     list_append(&t->parcel->waiting, &t->waiting);
     if (w->opts.on_lost(w->opts.arg, &t->record, whole))
         return;

@@ -78,7 +78,7 @@ BAD = {
     "unknown account in a rule": (GOOD + "    in: mee\n", "mee"),
     "a password in the url": (GOOD.replace("me@example.org@", "me:hunter2@"), "password"),
     "a missing program": (GOOD.replace('"true"', "no-such-program-anywhere"), "no-such-program"),
-    "later key": (GOOD + "    attachments: decode\n", "not supported yet"),
+    "later key": (GOOD.replace("subject: '\\binvoice\\b'", "search: UNSEEN"), "not supported yet"),
     "bad stdin": (GOOD + "    stdin: everything\n", "stdin"),
     "bad duration": (GOOD + "    timeout: 5\n", "timeout"),
     "backspace": (GOOD.replace("'\\binvoice\\b'", '"\\binvoice\\b"'), "backspace"),

@@ -29,7 +29,8 @@ OTHERS = [c for c in commands() if URL not in c]
 
 def test_this_file_knows_every_command():
     assert len(ONE_LINERS) == 5
-    assert OTHERS == ["make demo", "make check", "mailcall check", "mailcall run -n",
+    assert OTHERS == ["make demo", "make check", "mailcall check", "mailcall test -v mail.eml",
+                      "mailcall show -l mail.eml", "mailcall run -n",
                       "mailcall run", "mailcall failed", "mailcall retry --all"]
 
 
@@ -136,7 +137,12 @@ def test_the_configuration_and_what_is_done_with_it(home, user):
     run = home.start("run", env=configured)
     run.wait_watching("work/INBOX")
     run.wait_watching("work/Lists/dev")
-    message = mail("Invoice 2026-17", sender="Stripe <billing@stripe.com>")
+    message = (ROOT / "tests/e2e/invoice.eml").read_bytes()
+    (home.folder / "mail.eml").write_bytes(message)
+    done = home.call("test", "-v", "mail.eml", env=configured)
+    assert done.returncode == 0 and "number=2026-17" in done.stdout
+    done = home.call("show", "-l", "mail.eml", env=configured)
+    assert done.returncode == 0 and "application/pdf" in done.stdout
     user.deliver(message)
     wait_for(lambda: list((home.folder / "saved").glob("*.eml")), "the saved mail")
     [saved] = (home.folder / "saved").glob("*.eml")

@@ -49,7 +49,8 @@ config_is_whole(const struct config *c)
 static void
 command_line_is_safe(const uint8_t *data, size_t size)
 {
-    static const char *const keys[] = {"subject", "from", "from_is", "header", "larger", "flag"};
+    static const char *const keys[] = {
+        "subject", "from", "from_is", "header", "larger", "flag", "body", "attachment", "auth"};
     char *text = xstrndup((const char *)data, size);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct err e;

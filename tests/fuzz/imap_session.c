@@ -1,7 +1,7 @@
 /* imap/session against any server at all. The first byte of the input chooses options and how the
  * rest is cut into pieces; the rest is what the server sends, except for these bytes:
  * 1 time passes until the deadline, 2 session_check(), 3 session_logout(), 4 session_act(),
- * 5 session_hold() on and off. */
+ * 5 session_hold() on and off, 6 session_want() of whole messages. */
 #include "base/utf8.h"
 #include "imap/session.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTROLS = 5, ACTS = 40 };
+enum { CONTROLS = 6, ACTS = 40 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -54,6 +54,8 @@ check_message(struct fuzz *f, const struct session_event *e)
 {
     assert(f->opened && e->uid != 0 && mailbox_is_new(&f->mailbox, e->uid));
     assert(e->flags->n <= 64);
+    assert(e->whole == (f->opts.fetch == SESSION_FETCH_MESSAGES ||
+                           mailbox_is_wanted_whole(&f->mailbox, e->uid)));
     for (size_t i = 0; i < e->flags->n; i++)
         assert(strlen(e->flags->v[i]) <= 128);
     /* now and then the owner cannot take it */
@@ -84,7 +86,7 @@ static void
 check_absent(struct fuzz *f)
 {
     struct mailbox *m = &f->mailbox;
-    assert(m->taken.n == 0 && m->asked.n == 0);
+    assert(m->asked_whole.n == 0 && m->absent_whole.n <= m->whole.n);
     while (m->absent.n > 0 && !f->held) {
         assert(mailbox_is_wanted(m, m->absent.v[0]));
         mailbox_forget(m, m->absent.v[0]);
@@ -197,6 +199,19 @@ give_act(struct fuzz *f)
     session_act(f->session, &f->acts[i], f->now);
 }
 
+/* Something old, something taken, something nobody knows. */
+static void
+want_whole(struct fuzz *f)
+{
+    struct mailbox *m = &f->mailbox;
+    mailbox_want_whole(m, (uint32_t)(f->now % 16));
+    if (m->taken.n > 0)
+        mailbox_want_whole(m, m->taken.v[0]);
+    mailbox_want_whole(m, m->mark);
+    assert(m->whole.n <= m->wanted.n);
+    session_want(f->session, f->now);
+}
+
 static void
 control(struct fuzz *f, uint8_t byte)
 {
@@ -214,6 +229,8 @@ control(struct fuzz *f, uint8_t byte)
     } else if (byte == 5) {
         f->held = !f->held;
         session_hold(f->session, f->held, f->now);
+    } else if (byte == 6) {
+        want_whole(f);
     }
     pump(f);
 }

@@ -20,8 +20,9 @@ field_check(const struct field *field)
     MUST(strlen(field->value) <= FIELD_VALUE_MAX);
     MUST(utf8_valid(span_str(field->value)));
     MUST(strncmp(field->value, "() {", 4) != 0);
+    bool lines = strcmp(field->name, "ATTACHMENTS") == 0;
     for (const char *p = field->value; *p != '\0'; p++)
-        MUST((unsigned char)*p >= 0x20 && *p != 0x7F);
+        MUST(((unsigned char)*p >= 0x20 && *p != 0x7F) || (lines && *p == '\n'));
 }
 
 static void
@@ -30,7 +31,7 @@ fields_check_all(const struct fields *f)
     size_t n = 0;
     while (fields_name(n) != NULL)
         n++;
-    MUST(f->n >= n && f->n <= 2 * n + FIELD_MATCH_MAX);
+    MUST(f->n >= n && f->n <= 2 * n + FIELD_MATCH_MAX + FIELD_HEADER_MAX);
     for (size_t i = 0; i < f->n; i++) {
         field_check(&f->v[i]);
         MUST(fields_get(f, f->v[i].name) == f->v[i].value);
@@ -53,6 +54,9 @@ letter_check(const struct letter *l)
     fields_check_all(&l->fields);
     MUST(l->program != NULL);
     MUST((l->json != NULL) == (l->stdin_kind == STDIN_JSON));
+    MUST((l->text != NULL) == (l->stdin_kind == STDIN_BODY));
+    MUST(l->text == NULL || utf8_valid(span_str(l->text)));
+    MUST(l->output <= OUTPUT_DISCARD && l->eol <= EOL_CRLF);
     MUST(l->cwd == NULL || *l->cwd == '/');
     for (size_t i = 0; i < l->on_success.n; i++)
         action_check(&l->on_success.v[i]);
@@ -113,6 +117,9 @@ letter_lives(struct letter *l)
     actions_run(l, &l->on_failure);
     letter_address(l, "retry", 2);
     MUST(strcmp(fields_get(&l->fields, "ATTEMPT"), "2") == 0);
+    letter_check(l);
+    letter_attach(l, "/folder", &(struct event_file){0, "/folder/x\n"}, 1);
+    MUST(strcmp(fields_get(&l->fields, "ATTACHMENTS_DIR"), "/folder") == 0);
     letter_check(l);
     writes_the_same(l);
 }

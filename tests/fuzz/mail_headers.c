@@ -83,7 +83,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct plan plan;
     struct hits hits;
     struct meta meta = {.account = "a", .mailbox = "INBOX", .role = "", .url = ""};
-    struct facts *facts = message_facts((struct span){(const char *)data, size});
+    struct facts *facts = message_facts((struct span){(const char *)data, size}, NULL);
     facts_check(facts);
     plan_make(&plan, &rules, meta.account, meta.mailbox);
     match_rules(&rules, &plan, facts, &meta, 0, &hits);

@@ -206,7 +206,7 @@ bad_filters_say_why(void **state)
         {"newer", "5", "newer: '5' is not a duration; write a unit: 30s 5m 2h 7d"},
         {"flag", "a b", "flag: 'a b' is not a flag; write seen, '!seen', or a keyword"},
         {"from_domain", "a@b", "domain: 'a@b' is an address; use is:"},
-        {"body", "x", "match: 'body' is not supported yet"},
+        {"search", "x", "match: 'search' is not supported yet"},
         {"subjct", "x", "match: unknown key 'subjct'; did you mean 'subject'?"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

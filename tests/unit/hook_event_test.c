@@ -94,14 +94,14 @@ static const char golden[] =
     "\"url\":\"imaps://ann%40example.com@imap.example.com/Lists/R%C3%BCck%20schau"
     ";UIDVALIDITY=1700000000/;UID=4711\","
     "\"received\":\"2026-10-03T14:02:11Z\",\"size\":48213,\"message_id\":\"x@stripe.com\","
-    "\"in_reply_to\":[],\"date\":\"2026-10-03T14:02:07Z\","
+    "\"in_reply_to\":[],\"references\":[],\"date\":\"2026-10-03T14:02:07Z\","
     "\"subject\":\"Invoice 2026-17 für März\","
     "\"from\":{\"name\":\"Stripe\",\"address\":\"billing@stripe.com\"},"
     "\"to\":[{\"name\":\"Ann\",\"address\":\"ann@example.com\"},"
     "{\"name\":\"\",\"address\":\"\\\"odd one\\\"@example.com\"},"
     "{\"name\":\"\",\"address\":\"bob@example.com\"}],\"cc\":[],\"reply_to\":[],"
     "\"sender\":\"bounce@stripe.com\",\"recipient\":\"ann+bills@example.com\","
-    "\"extension\":\"bills\",\"list_id\":null,"
+    "\"extension\":\"bills\",\"list_id\":null,\"auth\":null,\"headers\":{},"
     "\"match\":{\"number\":\"2026-17\",\"x-kind\":\"\"}}";
 
 static void
@@ -123,6 +123,68 @@ assert_tells(const char *json, const char *text)
         fail_msg("no %s in %s", text, json);
 }
 
+static const char golden_end[] =
+    "\"auth\":{\"authserv\":\"mx.example.com\",\"dkim\":["
+    "{\"result\":\"fail\",\"domain\":\"evil.example\"},"
+    "{\"result\":\"pass\",\"domain\":\"stripe.com\"},"
+    "{\"result\":\"pass\",\"domain\":\"stripe.com\"}],\"spf\":\"pass\",\"dmarc\":null},"
+    "\"attachments\":["
+    "{\"part\":\"2\",\"name\":\"../Rechnung März.pdf\",\"type\":\"application/pdf\","
+    "\"size\":30436,\"path\":null},"
+    "{\"part\":\"1.3\",\"name\":\"\",\"type\":\"image/png\",\"size\":17,\"path\":null},"
+    "{\"part\":\"3\",\"name\":\"rechnung März.PDF\",\"type\":\"application/pdf\","
+    "\"size\":0,\"path\":null}],"
+    "\"headers\":{\"x-foo\":[\"one\",\"two, three\"],\"list-unsubscribe\":[]},"
+    "\"match\":{\"number\":\"2026-17\",\"x-kind\":\"\"},"
+    "\"text\":\"Guten Tag,\\n\\n\\tim Anhang Ihre \\\"Rechnung\\\".\\n\",\"text_truncated\":false}";
+
+static void
+a_whole_mail_gives_all_of_it(void **state)
+{
+    (void)state;
+    struct sample s;
+    sample_init(&s);
+    sample_whole(&s);
+    s.facts.auth.dmarc = TEXT("");
+    char *json = event_json(&s.event);
+    const char *end = strstr(json, "\"auth\":");
+    assert_string_equal(end, golden_end);
+    assert_non_null(strstr(json,
+        "\"in_reply_to\":[],\"references\":[\"first@stripe.com\",\"second@stripe.com\"],\"date\""));
+    char *again = event_json_again(json, "new", 1);
+    assert_string_equal(again, json);
+    free(again);
+    free(json);
+}
+
+static void
+attachments_get_their_paths(void **state)
+{
+    (void)state;
+    static const struct event_file files[] = {
+        {1, "/a/attachment-1"}, {0, "/a/\"\xFF"}, {3, "/a/none"}, {SIZE_MAX, "/a/none"}};
+    struct sample s;
+    sample_init(&s);
+    sample_whole(&s);
+    char *json = event_json(&s.event);
+    char *first = event_json_files(json, files, 4);
+    assert_non_null(strstr(first, "\"size\":30436,\"path\":\"/a/\\\"\xEF\xBF\xBD\"},"));
+    assert_non_null(strstr(first, "\"size\":17,\"path\":\"/a/attachment-1\"},"));
+    assert_non_null(strstr(first, "\"size\":0,\"path\":null}]"));
+    char *again = event_json_again(first, "retry", 2);
+    assert_non_null(strstr(again, "\"path\":\"/a/attachment-1\"},"));
+    char *none = event_json_files(first, NULL, 0);
+    assert_string_equal(none, json);
+    assert_null(event_json_files("{\"v\":1}", files, 1));
+    char *headers_only = event_json_files(golden, files, 4);
+    assert_string_equal(headers_only, golden);
+    free(headers_only);
+    free(none);
+    free(again);
+    free(first);
+    free(json);
+}
+
 static void
 what_is_unknown_is_null_or_empty(void **state)
 {
@@ -141,7 +203,8 @@ what_is_unknown_is_null_or_empty(void **state)
     char *json = event_json(&s.event);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_tells(json, want[i]);
-    assert_null(strstr(json, "references"));
+    assert_null(strstr(json, "attachments"));
+    assert_null(strstr(json, "text"));
     free(json);
 }
 
@@ -255,6 +318,8 @@ main(void)
         cmocka_unit_test(what_is_not_part_of_the_identity_changes_nothing),
         cmocka_unit_test(neighbours_differ),
         cmocka_unit_test(a_normal_mail_gives_the_golden_json),
+        cmocka_unit_test(a_whole_mail_gives_all_of_it),
+        cmocka_unit_test(attachments_get_their_paths),
         cmocka_unit_test(what_is_unknown_is_null_or_empty),
         cmocka_unit_test(what_is_known_is_there),
         cmocka_unit_test(hostile_text_stays_one_string_of_one_line),

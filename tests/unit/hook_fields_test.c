@@ -84,6 +84,112 @@ a_normal_mail_gives_the_golden_environment(void **state)
     assert_int_equal(f.n, 0);
 }
 
+static const char *const golden_whole[] = {
+    "MAILCALL_ATTACHMENT_COUNT=3",
+    "MAILCALL_ATTACHMENTS=Rechnung März.pdf\nattachment-1\nrechnung März-2.PDF",
+    "MAILCALL_AUTH_DKIM=pass",
+    "MAILCALL_AUTH_DKIM_DOMAIN=stripe.com",
+    "MAILCALL_AUTH_SPF=pass",
+    "MAILCALL_AUTH_DMARC=pass",
+    "MAILCALL_PREVIEW=Guten Tag, im Anhang Ihre \"Rechnung\".",
+    "MAILCALL_ATTACHMENTS_DIR=/run/mailcall/7",
+    "MAILCALL_MATCH_X_KIND=",
+    "MAILCALL_HEADER_X_FOO=one, two, three",
+    "MAILCALL_HEADER_LIST_UNSUBSCRIBE=",
+};
+
+static void
+a_whole_mail_tells_more(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    struct strv env = {0};
+    sample_init(&s);
+    sample_whole(&s);
+    fields_make(&f, &s.event);
+    fields_environ(&f, &env);
+    for (size_t i = 0; i < sizeof golden_whole / sizeof *golden_whole; i++)
+        if (!strv_has(&env, golden_whole[i]))
+            fail_msg("no %s", golden_whole[i]);
+    assert_int_equal(env.n, sizeof golden / sizeof *golden + 2);
+    strv_free(&env);
+    fields_free(&f);
+}
+
+static void
+a_signature_that_did_not_pass_gives_no_domain(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    sample_whole(&s);
+    s.facts.auth.n_dkim = 1;
+    s.facts.auth.spf = TEXT("soft\nfail");
+    fields_make(&f, &s.event);
+    assert_string_equal(fields_get(&f, "AUTH_DKIM"), "fail");
+    assert_string_equal(fields_get(&f, "AUTH_DKIM_DOMAIN"), "");
+    assert_string_equal(fields_get(&f, "AUTH_SPF"), "soft fail");
+    fields_free(&f);
+    s.dkim[0] = (struct auth_dkim){TEXT("pass"), TEXT("a b")};
+    s.dkim[1].domain = TEXT("other.example");
+    s.facts.auth.n_dkim = 3;
+    fields_make(&f, &s.event);
+    assert_string_equal(fields_get(&f, "AUTH_DKIM_DOMAIN"), "other.example stripe.com");
+    fields_free(&f);
+}
+
+static void
+a_preview_is_the_beginning_on_one_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *want;
+    } table[] = {
+        {"", ""},
+        {"\n \t\n", ""},
+        {"\n\n  one \xC2\xA0 two\n\n\nthree\n", "one two three"},
+        {"Ihr Code: 4711\n-- \nBank", "Ihr Code: 4711 -- Bank"},
+    };
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    sample_whole(&s);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        s.facts.text = TEXT(table[i].text);
+        fields_make(&f, &s.event);
+        assert_string_equal(fields_get(&f, "PREVIEW"), table[i].want);
+        fields_free(&f);
+    }
+}
+
+static void
+a_preview_has_so_many_characters(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct fields f;
+    struct buf text = {0};
+    sample_init(&s);
+    sample_whole(&s);
+    for (int i = 0; i < 255; i++)
+        buf_adds(&text, "\xE2\x82\xAC");
+    size_t n = text.n;
+    buf_adds(&text, " b");
+    s.facts.text = text.p;
+    fields_make(&f, &s.event);
+    assert_int_equal(strlen(fields_get(&f, "PREVIEW")), n);
+    fields_free(&f);
+    text.p[n] = 'a';
+    fields_make(&f, &s.event);
+    assert_int_equal(strlen(fields_get(&f, "PREVIEW")), n + 1);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "");
+    fields_free(&f);
+    buf_free(&text);
+}
+
 static void
 every_fixed_name_has_a_doc_and_is_set_once(void **state)
 {
@@ -150,8 +256,9 @@ assert_sane(const struct fields *f)
         const char *value = f->v[i].value;
         assert_true(utf8_valid(span_str(value)));
         assert_true(strlen(value) <= FIELD_VALUE_MAX);
+        bool lines = strcmp(name, "ATTACHMENTS") == 0;
         for (const char *p = value; *p != '\0'; p++)
-            assert_true((unsigned char)*p >= 0x20 && *p != 0x7F);
+            assert_true(((unsigned char)*p >= 0x20 && *p != 0x7F) || (lines && *p == '\n'));
         assert_int_not_equal(strncmp(value, "() {", 4), 0);
         assert_int_equal(strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"), strlen(name));
         for (size_t j = 0; j < i; j++)
@@ -345,7 +452,20 @@ the_worst_of_everything_fits(void **state)
     s.facts.truncated = true;
     s.event.rule = s.event.file = s.meta.account = s.meta.mailbox = s.meta.url = big;
     s.flags[0] = big;
+    sample_whole(&s);
+    s.facts.text = s.facts.auth.spf = s.facts.auth.dmarc = big;
+    for (size_t i = 0; i < 3; i++) {
+        s.attachments[i].name = big;
+        s.dkim[i] = (struct auth_dkim){TEXT("pass"), big};
+    }
+    struct strv headers = {0};
+    for (int i = 0; i < FIELD_HEADER_MAX; i++)
+        strv_addf(&headers, "%d%s", i, name);
+    s.fields[0] = (struct header){headers.v[0], big};
+    s.event.headers = &headers;
+    s.event.folder = big;
     fields_make(&f, &s.event);
+    fields_set(&f, "JSON_FILE", big);
     assert_sane(&f);
     assert_true(strlen(fields_get(&f, "SUBJECT")) > 0);
     /* the list of what was cut is itself whole */
@@ -353,8 +473,70 @@ the_worst_of_everything_fits(void **state)
     fields_free(&f);
     for (int i = 0; i < FIELD_MATCH_MAX; i++)
         free(captures[i].name);
+    strv_free(&headers);
     free(name);
     free(big);
+}
+
+static void
+a_thousand_attachments_are_cut_between_their_names(void **state)
+{
+    (void)state;
+    struct attachment many[FACTS_ATTACHMENTS_MAX];
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    sample_whole(&s);
+    for (size_t i = 0; i < FACTS_ATTACHMENTS_MAX; i++)
+        many[i] = (struct attachment){
+            TEXT("2"), TEXT("a\nb/../../-x y\n.txt"), TEXT("text/plain"), 1, false};
+    s.facts.attachments = many;
+    s.facts.n_attachments = FACTS_ATTACHMENTS_MAX;
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    const char *names = fields_get(&f, "ATTACHMENTS");
+    assert_memory_equal(names, "x y .txt\nx y -2.txt\n", 20);
+    assert_string_equal(strrchr(names, '.'), ".txt");
+    assert_true(strlen(names) > FIELD_VALUE_MAX - 20);
+    assert_string_equal(fields_get(&f, "TRUNCATED"), "ATTACHMENTS");
+    assert_string_equal(fields_get(&f, "ATTACHMENT_COUNT"), "1000");
+    char *big = repeat("y", FIELD_VALUE_MAX);
+    s.facts.subject = s.facts.sender = s.facts.recipient = s.facts.extension = big;
+    s.facts.message_id = s.facts.in_reply_to = s.facts.list_id = s.hit.match = big;
+    fields_free(&f);
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    names = fields_get(&f, "ATTACHMENTS");
+    assert_string_equal(strrchr(names, '.'), ".txt");
+    fields_free(&f);
+    free(big);
+}
+
+static void
+headers_are_named_by_the_configuration_alone(void **state)
+{
+    (void)state;
+    static char *names[FIELD_HEADER_MAX + 2];
+    struct sample s;
+    struct fields f;
+    sample_init(&s);
+    for (int i = 0; i <= FIELD_HEADER_MAX; i++)
+        names[i] = xasprintf("X-%d%s", i, i == 1 ? "_b" : "");
+    free(names[2]);
+    names[2] = xstrdup("x-1-B"); /* the same name as another: the first one counts */
+    s.fields[0] = (struct header){TEXT("x-1_B"), TEXT("() { :; }\n")};
+    s.fields[2] = (struct header){TEXT("X-1-b"), TEXT("second")};
+    struct strv headers = {names, FIELD_HEADER_MAX + 1};
+    s.event.headers = &headers;
+    fields_make(&f, &s.event);
+    assert_sane(&f);
+    assert_string_equal(fields_get(&f, "HEADER_X_1_B"), " () { :; }");
+    assert_non_null(fields_get(&f, "HEADER_X_49"));
+    assert_null(fields_get(&f, "HEADER_X_50"));
+    assert_null(fields_get(&f, "HEADER_SUBJECT"));
+    fields_free(&f);
+    for (int i = 0; i <= FIELD_HEADER_MAX; i++)
+        free(names[i]);
 }
 
 static void
@@ -562,7 +744,7 @@ names_that_are_none_break(void **state)
     (void)state;
     static const char *const names[] = {"", "subject", "SUB=JECT", "BASH_FUNC_ls%%", "A B",
         "\xC3\x9C", "SUBJECT\n",
-        "MATCH_0123456789012345678901234567890123456789012345678901234567890123x", NULL};
+        "HEADER_0123456789012345678901234567890123456789012345678901234567890123x", NULL};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct fields f;
         struct buf b = {0};
@@ -604,12 +786,13 @@ static void
 too_many_names_break(void **state)
 {
     (void)state;
-    static const uint64_t counts[] = {44 + FIELD_MATCH_MAX + 1, UINT64_C(1) << 60, UINT64_MAX};
+    enum { EXTRA = 44 + FIELD_MATCH_MAX + FIELD_HEADER_MAX };
+    static const uint64_t counts[] = {EXTRA + 1, UINT64_C(1) << 60, UINT64_MAX};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct fields f;
         struct buf b = {0};
         pack_number(&b, counts[i]);
-        for (int k = 0; i == 0 && k <= 44 + FIELD_MATCH_MAX; k++) {
+        for (int k = 0; i == 0 && k <= EXTRA; k++) {
             char *name = xasprintf("N%d", k);
             pack_pair(&b, name, "");
             free(name);
@@ -673,6 +856,9 @@ placeholders_are_checked(void **state)
         {"{subject}", 0, 0, 0},
         {"{count} {uids} {hook_result} {hook_status}", 0, 0, 0},
         {"a {from_name} <{from}> {match} {match_number} {match_x_kind} {match_1}", 0, 0, 0},
+        {"{header_x_foo} {preview} {json_file}", 0, 0, 0},
+        {"{header_subject}", -1, 1, 14},
+        {"{header_}", -1, 1, 7},
         {"{nope}", -1, 1, 4},
         {"x{subject}{subjct}", -1, 11, 6},
         {"{match_other}", -1, 1, 11},
@@ -693,14 +879,20 @@ placeholders_are_checked(void **state)
     strv_add(&captures, "number");
     strv_add(&captures, "X-Kind");
     strv_add(&captures, "1");
+    struct strv headers = {0};
+    strv_add(&headers, "X-Foo");
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         size_t offset = 0;
         size_t length = 0;
-        assert_int_equal(fields_check(table[i].template, &captures, &offset, &length), table[i].rc);
+        assert_int_equal(
+            fields_check(table[i].template, &captures, &headers, &offset, &length), table[i].rc);
         assert_int_equal(offset, table[i].offset);
         assert_int_equal(length, table[i].length);
     }
+    size_t at;
+    assert_int_equal(fields_check("{header_x_foo}", &captures, NULL, &at, &at), -1);
     strv_free(&captures);
+    strv_free(&headers);
 }
 
 static void
@@ -712,8 +904,10 @@ captures_beyond_the_limit_are_unknown(void **state)
     size_t length;
     for (int i = 0; i <= FIELD_MATCH_MAX; i++)
         strv_addf(&captures, "c%d", i);
-    assert_int_equal(fields_check("{match_c99}", &captures, &offset, &length), 0);
-    assert_int_equal(fields_check("{match_c100}", &captures, &offset, &length), -1);
+    assert_int_equal(fields_check("{match_c99}", &captures, NULL, &offset, &length), 0);
+    assert_int_equal(fields_check("{match_c100}", &captures, NULL, &offset, &length), -1);
+    assert_int_equal(fields_check("{header_c49}", NULL, &captures, &offset, &length), 0);
+    assert_int_equal(fields_check("{header_c50}", NULL, &captures, &offset, &length), -1);
     strv_free(&captures);
 }
 
@@ -740,10 +934,13 @@ placeholders_are_filled(void **state)
         {"{print $1} {} {\"a\":1} {Uid}", "{print $1} {} {\"a\":1} {Uid}"},
         {"{nope}", "{nope}"},
         {"{cc}", ""},
+        {"{header_x_foo}|{header_list_unsubscribe}|{header_y}", "one, two, three||{header_y}"},
+        {"[{attachments}]", "[Rechnung März.pdf\nattachment-1\nrechnung März-2.PDF]"},
     };
     struct sample s;
     struct fields f;
     sample_init(&s);
+    sample_whole(&s);
     fields_make(&f, &s.event);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct buf out = {0};
@@ -775,6 +972,12 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_normal_mail_gives_the_golden_environment),
+        cmocka_unit_test(a_whole_mail_tells_more),
+        cmocka_unit_test(a_signature_that_did_not_pass_gives_no_domain),
+        cmocka_unit_test(a_preview_is_the_beginning_on_one_line),
+        cmocka_unit_test(a_preview_has_so_many_characters),
+        cmocka_unit_test(a_thousand_attachments_are_cut_between_their_names),
+        cmocka_unit_test(headers_are_named_by_the_configuration_alone),
         cmocka_unit_test(every_fixed_name_has_a_doc_and_is_set_once),
         cmocka_unit_test(what_is_unknown_is_empty),
         cmocka_unit_test(hostile_text_stays_one_harmless_line),

@@ -174,6 +174,36 @@ the_environment_is_cleaned_and_completed(void **state)
 }
 
 static void
+a_bare_environment_inherits_little(void **state)
+{
+    (void)state;
+    static char *const inherited[] = {TEXT("HOME=/h"), TEXT("PATH=/bin"), TEXT("USER=u"),
+        TEXT("LOGNAME=u"), TEXT("SHELL=/bin/sh"), TEXT("LANG=C"), TEXT("TZ=UTC"),
+        TEXT("TMPDIR=/tmp"), TEXT("DISPLAY=:0"), TEXT("LANGUAGE=de"), TEXT("HOMER=x"), TEXT("PATH"),
+        TEXT("LC_ALL=C"), TEXT("MAILCALL_X=y"), NULL};
+    struct sample s;
+    struct hook_opts opts = {.sh = xstrdup("true"), .bare_env = true};
+    struct strv secrets = {0};
+    struct strv env = {0};
+    sample_init(&s);
+    strv_add(&secrets, "TZ");
+    strv_add(&opts.env, "LANG=de_DE.UTF-8");
+    strv_add(&opts.env, "DISPLAY=:1");
+    struct letter *l = letter_write(&opts, &s.event);
+    letter_environ(l, inherited, &secrets, &env);
+    static const char *const want[] = {
+        "HOME=/h", "PATH=/bin", "USER=u", "LOGNAME=u", "SHELL=/bin/sh", "TMPDIR=/tmp", "PATH"};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        assert_string_equal(env.v[i], want[i]);
+    assert_int_equal(env.n, 7 + l->fields.n + 2);
+    assert_true(strv_has(&env, "LANG=de_DE.UTF-8") && strv_has(&env, "DISPLAY=:1"));
+    letter_free(l);
+    strv_free(&env);
+    strv_free(&secrets);
+    hook_opts_free(&opts);
+}
+
+static void
 a_retry_changes_the_attempt_only(void **state)
 {
     (void)state;
@@ -376,10 +406,10 @@ a_letter_of_another_format_is_refused(void **state)
     struct err e;
     struct letter *l = full_letter();
     letter_pack(l, &b);
-    b.p[0] = 2;
+    b.p[0] = 3;
     assert_null(letter_unpack(buf_span(&b), &e));
     assert_int_equal(e.kind, ERR_INPUT);
-    assert_string_equal(e.text, "letter: format 2 is of a later version of mailcall");
+    assert_string_equal(e.text, "letter: format 3 is of a later version of mailcall");
     b.p[0] = 0;
     assert_null(letter_unpack(buf_span(&b), &e));
     assert_string_equal(e.text, "letter: damaged");
@@ -409,13 +439,13 @@ lose_program(struct letter *l)
 static void
 absurd_stdin(struct letter *l)
 {
-    l->stdin_kind = (enum hook_stdin)4;
+    l->stdin_kind = (enum hook_stdin)5;
 }
 
 static void
 absurd_output(struct letter *l)
 {
-    l->output = (enum hook_output)2;
+    l->output = (enum hook_output)3;
 }
 
 static void
@@ -441,6 +471,40 @@ static void
 json_without_stdin(struct letter *l)
 {
     l->stdin_kind = STDIN_MESSAGE;
+}
+
+static void
+text_without_stdin(struct letter *l)
+{
+    l->text = xstrdup("");
+}
+
+/* As a letter for the text of the message, with this for it. */
+static void
+set_text(struct letter *l, const char *text)
+{
+    free(l->json);
+    l->json = NULL;
+    l->stdin_kind = STDIN_BODY;
+    l->text = text != NULL ? xstrdup(text) : NULL;
+}
+
+static void
+lose_text(struct letter *l)
+{
+    set_text(l, NULL);
+}
+
+static void
+text_of_bytes(struct letter *l)
+{
+    set_text(l, "a\xFF");
+}
+
+static void
+absurd_eol(struct letter *l)
+{
+    l->eol = (enum hook_eol)2;
 }
 
 static void
@@ -488,8 +552,9 @@ letters_that_cannot_be_are_refused(void **state)
     (void)state;
     static void (*const damage[])(struct letter *) = {lose_argv, lose_an_argument, lose_program,
         absurd_stdin, absurd_output, absurd_umask, lose_json, json_of_two_lines, json_without_stdin,
-        cwd_somewhere, variable_without_a_name, variable_without_a_value,
-        variable_that_is_a_function, field_that_is_a_function, flag_that_is_a_command};
+        text_without_stdin, lose_text, text_of_bytes, absurd_eol, cwd_somewhere,
+        variable_without_a_name, variable_without_a_value, variable_that_is_a_function,
+        field_that_is_a_function, flag_that_is_a_command};
     for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
         struct buf b = {0};
         struct err e = {0};
@@ -504,7 +569,143 @@ letters_that_cannot_be_are_refused(void **state)
     }
 }
 
+/* What an earlier version wrote into its journal: everything that its options could say. */
+static void
+a_letter_of_format_1_is_read_still(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct err e;
+    FILE *file = fopen("tests/fuzz/corpus/letter/format-1", "rb");
+    assert_non_null(file);
+    for (int c; (c = fgetc(file)) != EOF;)
+        buf_addc(&b, (char)c);
+    fclose(file);
+    assert_int_equal(b.p[0], 1);
+    struct letter *l = letter_unpack(buf_span(&b), &e);
+    assert_non_null(l);
+    assert_string_equal(l->argv.v[2], "new 1 1 4711 Invoice 2026-17 für März");
+    assert_string_equal(fields_get(&l->fields, "MATCH_NUMBER"), "2026-17");
+    assert_string_equal(fields_get(&l->fields, "PREVIEW"), "");
+    assert_int_equal(l->stdin_kind, STDIN_JSON);
+    assert_non_null(strstr(l->json, "\"event_id\":\"abcdefghijklmnopqrstuvwxyz\""));
+    assert_string_equal(l->on_failure.v[0].run.v[0], "bin/tell");
+    assert_null(l->text);
+    assert_true(l->eol == EOL_LF && !l->decode && !l->bare_env);
+    letter_address(l, "retry", 2);
+    assert_non_null(strstr(l->json, "\"attempt\":2"));
+    letter_free(sent(l));
+    letter_free(l);
+    for (size_t n = 0; n < b.n; n++)
+        assert_null(letter_unpack((struct span){b.p, n}, &e));
+    buf_free(&b);
+}
+
+static void
+the_text_of_a_message_goes_along(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct hook_opts opts = {.sh = xstrdup("cat"),
+        .stdin_kind = STDIN_BODY,
+        .output = OUTPUT_DISCARD,
+        .eol = EOL_CRLF,
+        .decode = true,
+        .bare_env = true};
+    struct action next_action = {.kind = ACTION_SH, .text = TEXT("true")};
+    sample_init(&s);
+    struct letter *l = letter_write(&opts, &s.event);
+    assert_string_equal(l->text, ""); /* it was not read */
+    letter_free(l);
+    sample_whole(&s);
+    l = letter_write(&opts, &s.event);
+    struct letter *back = sent(l);
+    struct letter *action = letter_for_action(back, &next_action, "ok", 0);
+    const struct letter *const all[] = {l, back, action};
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(all[i]->text, "Guten Tag,\n\n\tim Anhang Ihre \"Rechnung\".\n");
+        assert_null(all[i]->json);
+        assert_int_equal(all[i]->output, OUTPUT_DISCARD);
+        assert_int_equal(all[i]->eol, EOL_CRLF);
+        assert_true(all[i]->decode && all[i]->bare_env);
+    }
+    letter_free(action);
+    letter_free(back);
+    letter_free(l);
+    hook_opts_free(&opts);
+}
+
+/* Packing, unpacking and telling anew are all linear: this takes no time, or for ever. */
+static void
+the_longest_text_is_no_trouble(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct hook_opts opts = {.sh = xstrdup("cat"), .stdin_kind = STDIN_JSON};
+    struct buf text = {0};
+    sample_init(&s);
+    sample_whole(&s);
+    while (text.n + 7 <= FACTS_TEXT_MAX)
+        buf_adds(&text, "\"\n\\\xE2\x82\xAC\t");
+    s.facts.text = text.p;
+    for (enum hook_stdin kind = STDIN_JSON; kind <= STDIN_BODY; kind++) {
+        opts.stdin_kind = kind;
+        struct letter *l = letter_write(&opts, &s.event);
+        letter_address(l, "retry", 2);
+        for (int i = 0; i < 20; i++)
+            letter_free(sent(l));
+        letter_free(l);
+    }
+    hook_opts_free(&opts);
+    buf_free(&text);
+}
+
+static void
+some_hooks_need_the_whole_message(void **state)
+{
+    (void)state;
+    static const struct {
+        struct hook_opts opts;
+        bool whole;
+    } table[] = {
+        {{.stdin_kind = STDIN_MESSAGE}, true},
+        {{.stdin_kind = STDIN_HEADERS}, false},
+        {{.stdin_kind = STDIN_NONE}, false},
+        {{.stdin_kind = STDIN_JSON}, true},
+        {{.stdin_kind = STDIN_BODY}, true},
+        {{.stdin_kind = STDIN_NONE, .decode = true}, true},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(hook_needs_whole(&table[i].opts), table[i].whole);
+}
+
 /* --- letters made of letters --- */
+
+static void
+decoded_attachments_are_told_everywhere(void **state)
+{
+    (void)state;
+    static const struct event_file files[] = {{2, "/a/7/x.pdf"}, {9, "/none"}};
+    struct sample s;
+    struct hook_opts opts = {.stdin_kind = STDIN_JSON, .decode = true};
+    sample_init(&s);
+    sample_whole(&s);
+    strv_add(&opts.run, "save");
+    strv_add(&opts.run, "{attachments_dir}");
+    struct letter *l = letter_write(&opts, &s.event);
+    letter_attach(l, "/a/7", files, 2);
+    assert_string_equal(l->argv.v[1], "/a/7");
+    assert_string_equal(fields_get(&l->fields, "ATTACHMENTS_DIR"), "/a/7");
+    assert_non_null(strstr(l->json, "\"size\":17,\"path\":null}"));
+    assert_non_null(strstr(l->json, "\"size\":0,\"path\":\"/a/7/x.pdf\"}"));
+    letter_address(l, "retry", 2);
+    assert_non_null(strstr(l->json, "\"path\":\"/a/7/x.pdf\"}"));
+    letter_attach(l, "", NULL, 0);
+    assert_string_equal(l->argv.v[1], "");
+    assert_null(strstr(l->json, "x.pdf"));
+    letter_free(l);
+    hook_opts_free(&opts);
+}
 
 static void
 another_attempt_changes_fields_argv_and_json(void **state)
@@ -588,6 +789,7 @@ main(void)
         cmocka_unit_test(a_letter_needs_nobody_any_more),
         cmocka_unit_test(without_a_command_there_is_nothing_to_run),
         cmocka_unit_test(the_environment_is_cleaned_and_completed),
+        cmocka_unit_test(a_bare_environment_inherits_little),
         cmocka_unit_test(a_retry_changes_the_attempt_only),
         cmocka_unit_test(a_letter_comes_back_from_its_bytes),
         cmocka_unit_test(the_barest_letters_come_back_too),
@@ -595,6 +797,11 @@ main(void)
         cmocka_unit_test(no_prefix_of_a_letter_is_a_letter),
         cmocka_unit_test(a_letter_of_another_format_is_refused),
         cmocka_unit_test(letters_that_cannot_be_are_refused),
+        cmocka_unit_test(a_letter_of_format_1_is_read_still),
+        cmocka_unit_test(the_text_of_a_message_goes_along),
+        cmocka_unit_test(the_longest_text_is_no_trouble),
+        cmocka_unit_test(some_hooks_need_the_whole_message),
+        cmocka_unit_test(decoded_attachments_are_told_everywhere),
         cmocka_unit_test(another_attempt_changes_fields_argv_and_json),
         cmocka_unit_test(without_template_or_json_the_fields_alone_change),
         cmocka_unit_test(an_action_runs_like_its_hook),

@@ -431,6 +431,24 @@ inherited_output_is_not_ours(void **state)
     scene_clear(&s);
 }
 
+/* More than a pipe holds, so that it must have been read. */
+static void
+discarded_output_is_read_and_told_nobody(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_init(&s, "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; "
+                   "i=$((i+1)); done; echo more >&2; exit 3");
+    s.opts.output = OUTPUT_DISCARD;
+    scene_run(&s, -1);
+    assert_int_equal(s.outcome.result, RUN_FAIL);
+    assert_int_equal(s.outcome.status, 3);
+    assert_int_equal(s.lines.n, 0);
+    assert_int_equal(s.tail.n, 0);
+    wait_for_the_left(&s);
+    scene_clear(&s);
+}
+
 /* --- those left behind --- */
 
 static void
@@ -753,6 +771,7 @@ main(void)
         cmocka_unit_test(a_line_end_behind_a_full_piece_is_no_empty_line),
         cmocka_unit_test(the_last_four_kilobytes_are_kept),
         cmocka_unit_test(inherited_output_is_not_ours),
+        cmocka_unit_test(discarded_output_is_read_and_told_nobody),
         cmocka_unit_test(a_background_process_may_write_on_in_peace),
         cmocka_unit_test(what_is_left_can_be_abandoned),
         cmocka_unit_test(stdin_is_the_message),

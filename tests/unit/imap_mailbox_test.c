@@ -326,6 +326,150 @@ more_than_a_request_holds_takes_several(void **state)
     mailbox_clear(&m);
 }
 
+/* --- whole messages --- */
+
+static void
+check_missing_whole(struct mailbox *m, const char *expected)
+{
+    struct buf set = {0};
+    mailbox_missing_whole(m, &set);
+    assert_string_equal(buf_str(&set), expected);
+    buf_free(&set);
+}
+
+static void
+a_whole_message_is_wanted_by_a_request_of_its_own(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 4);
+    mailbox_want_whole(&m, 3);
+    mailbox_want_whole(&m, 5);
+    mailbox_want_whole(&m, 0);
+    mailbox_want_whole(&m, 11); /* its header block comes first */
+    assert_int_equal(m.wanted.n, 3);
+    assert_int_equal(m.whole.n, 2);
+    assert_true(mailbox_is_new(&m, 3) && mailbox_is_wanted_whole(&m, 3));
+    assert_false(mailbox_is_wanted_whole(&m, 4));
+    assert_false(mailbox_is_wanted_whole(&m, 11));
+    check_missing(&m, "4,11:*");
+    check_missing_whole(&m, "3,5");
+    assert_false(mailbox_wants_more(&m) || mailbox_wants_whole(&m));
+    mailbox_take(&m, 3);
+    assert_false(mailbox_is_new(&m, 3) || mailbox_is_wanted_whole(&m, 3));
+    mailbox_forget(&m, 5);
+    assert_int_equal(m.wanted.n + m.whole.n + m.asked.n + m.asked_whole.n, 1 + 0 + 1 + 0);
+    mailbox_clear(&m);
+}
+
+static void
+each_request_proves_its_own_absent_ones(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 3);
+    mailbox_want_whole(&m, 4);
+    check_missing(&m, "3,11:*");
+    check_missing_whole(&m, "4");
+    mailbox_settle_whole(&m);
+    assert_int_equal(m.absent.n, 1);
+    assert_int_equal(m.absent.v[0], 4);
+    assert_false(mailbox_wants_whole(&m));
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 2);
+    assert_false(mailbox_wants_more(&m));
+    mailbox_want_whole(&m, 5);
+    assert_true(mailbox_wants_whole(&m));
+    check_missing_whole(&m, "5"); /* those not asked for before come first */
+    mailbox_settle_whole(&m);
+    check_missing_whole(&m, "4:5"); /* once more, from the beginning */
+    assert_int_equal(m.absent.n, 1);
+    mailbox_unask_whole(&m);
+    mailbox_settle_whole(&m);
+    assert_int_equal(m.absent.n, 1);
+    check_missing(&m, "3,11:*");
+    assert_int_equal(m.absent.n, 0);
+    mailbox_forget(&m, 4);
+    mailbox_forget(&m, 5);
+    assert_int_equal(m.whole.n + m.asked_whole.n + m.absent_whole.n, 0);
+    mailbox_clear(&m);
+}
+
+static void
+a_round_of_header_blocks_leaves_absent_whole_ones_alone(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want_whole(&m, 4);
+    check_missing_whole(&m, "4");
+    mailbox_settle_whole(&m);
+    check_missing(&m, "11:*");
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 1);
+    assert_false(mailbox_wants_more(&m) || mailbox_wants_whole(&m));
+    mailbox_baseline(&m, 8, 10);
+    assert_int_equal(m.whole.n + m.absent.n + m.absent_whole.n, 0);
+    mailbox_clear(&m);
+}
+
+static void
+what_was_wanted_less_is_wanted_whole_from_then_on(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10);
+    mailbox_want(&m, 3);
+    mailbox_want(&m, 4);
+    check_missing(&m, "3:4,11:*");
+    mailbox_want_whole(&m, 3); /* its header block is on the way */
+    mailbox_settle(&m);
+    assert_int_equal(m.absent.n, 1);
+    assert_int_equal(m.absent.v[0], 4);
+    mailbox_want_whole(&m, 4); /* it was gone */
+    assert_int_equal(m.absent.n, 0);
+    check_missing_whole(&m, "3:4");
+    mailbox_want(&m, 3);
+    mailbox_want_whole(&m, 3); /* changes nothing */
+    assert_int_equal(m.asked_whole.n, 2);
+    mailbox_take(&m, 12);
+    mailbox_want_whole(&m, 12);
+    check_missing_whole(&m, "3:4,12");
+    mailbox_clear(&m);
+}
+
+static void
+many_whole_messages_take_several_requests(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    mailbox_init(&m);
+    mailbox_baseline(&m, 7, 10000);
+    for (uint32_t uid = 2; uid <= 10000; uid += 2)
+        mailbox_want_whole(&m, uid);
+    unsigned passes = 0;
+    for (; mailbox_wants_whole(&m); passes++) {
+        struct buf set = {0};
+        mailbox_missing_whole(&m, &set);
+        assert_true(set.n > 0 && set.p[set.n - 1] != ',');
+        assert_true(m.asked_whole.n <= MAILBOX_RANGES);
+        while (m.asked_whole.n > 1) /* the last of each is gone */
+            mailbox_take(&m, m.asked_whole.v[0]);
+        mailbox_settle_whole(&m);
+        buf_free(&set);
+    }
+    assert_int_equal(passes, (5000 + MAILBOX_RANGES - 1) / MAILBOX_RANGES);
+    assert_int_equal(m.absent.n, passes);
+    assert_int_equal(m.wanted.n, passes);
+    mailbox_clear(&m);
+}
+
 int
 main(void)
 {
@@ -343,6 +487,11 @@ main(void)
         cmocka_unit_test(what_a_pass_asked_for_in_vain_is_absent),
         cmocka_unit_test(a_pass_that_proves_nothing_makes_nothing_absent),
         cmocka_unit_test(more_than_a_request_holds_takes_several),
+        cmocka_unit_test(a_whole_message_is_wanted_by_a_request_of_its_own),
+        cmocka_unit_test(each_request_proves_its_own_absent_ones),
+        cmocka_unit_test(a_round_of_header_blocks_leaves_absent_whole_ones_alone),
+        cmocka_unit_test(what_was_wanted_less_is_wanted_whole_from_then_on),
+        cmocka_unit_test(many_whole_messages_take_several_requests),
     };
     return cmocka_run_group_tests_name("imap_mailbox", tests, NULL, NULL);
 }

@@ -6,9 +6,12 @@
  *   S= text                   the same, but neighbours arrive together in one piece
  *   S- text                   the same without a line end
  *   L: secret                 the owner calls session_login()
- *   X: secured|check|logout   the owner calls that; also hold, release
+ *   X: secured|check|logout   the owner calls that; also want, hold, release;
+ *                             again: this connection is lost, and another one made
  *   A: act UID text           … session_act(); see act(). Neighbours at one go
  *   N: UID or UID:UID/step    … mailbox_want()
+ *   F: UID or UID:UID/step    … mailbox_want_whole()
+ *   G: UID                    … mailbox_forget()
  *   T: +ms                    so much time passes, then session_tick()
  *   C: text                   the client must have sent this line
  *   W                         the C lines since the last input came in one write
@@ -110,6 +113,8 @@ describe_message(struct player *p, const struct session_event *e, struct buf *b)
         buf_addf(b, " size=%" PRIu64, e->size);
     for (size_t i = 0; i < e->flags->n; i++)
         buf_addf(b, "%s%s", i == 0 ? " flags=" : ",", e->flags->v[i]);
+    if (e->whole)
+        buf_adds(b, " whole");
     if (p->body.n > 0) {
         buf_adds(b, " \"");
         utf8_visible(b, buf_span(&p->body));
@@ -333,6 +338,25 @@ one_write(struct player *p)
 }
 
 static void
+begin(struct player *p)
+{
+    if (p->session != NULL)
+        return;
+    p->session = session_new(&p->opts, &p->quirks, &p->mailbox, p->now);
+    if (!p->no_secret)
+        session_login(p->session, SPAN("secret"), p->now);
+}
+
+static void
+connect_again(struct player *p)
+{
+    session_free(p->session);
+    p->session = NULL;
+    buf_clear(&p->body);
+    begin(p);
+}
+
+static void
 call(struct player *p, const char *what)
 {
     expect_nothing_more(p);
@@ -342,10 +366,14 @@ call(struct player *p, const char *what)
         session_check(p->session, p->now);
     else if (strcmp(what, "logout") == 0)
         session_logout(p->session, p->now);
+    else if (strcmp(what, "want") == 0)
+        session_want(p->session, p->now);
     else if (strcmp(what, "hold") == 0)
         session_hold(p->session, true, p->now);
     else if (strcmp(what, "release") == 0)
         session_hold(p->session, false, p->now);
+    else if (strcmp(what, "again") == 0)
+        connect_again(p);
     else
         fail_at(p, "no such call");
     pump(p);
@@ -399,7 +427,7 @@ acts(struct player *p, const char *text)
 }
 
 static void
-want(struct player *p, const char *text)
+want(struct player *p, const char *text, void (*call_for)(struct mailbox *m, uint32_t uid))
 {
     expect_nothing_more(p);
     uint32_t first = 0;
@@ -408,7 +436,7 @@ want(struct player *p, const char *text)
     if (sscanf(text, "%" SCNu32 ":%" SCNu32 "/%" SCNu32, &first, &last, &step) == 1)
         last = first;
     for (uint32_t uid = first; uid <= last; uid += step)
-        mailbox_want(&p->mailbox, uid);
+        call_for(&p->mailbox, uid);
 }
 
 static void
@@ -528,16 +556,6 @@ option(struct player *p, const char *text)
         fail_at(p, "no such option");
 }
 
-static void
-begin(struct player *p)
-{
-    if (p->session != NULL)
-        return;
-    p->session = session_new(&p->opts, &p->quirks, &p->mailbox, p->now);
-    if (!p->no_secret)
-        session_login(p->session, SPAN("secret"), p->now);
-}
-
 static void play_file(struct player *p, const char *path);
 
 static void
@@ -577,7 +595,13 @@ play_line(struct player *p, const char *line)
         acts(p, text);
         break;
     case 'N':
-        want(p, text);
+        want(p, text, mailbox_want);
+        break;
+    case 'F':
+        want(p, text, mailbox_want_whole);
+        break;
+    case 'G':
+        want(p, text, mailbox_forget);
         break;
     case 'V':
         wanted(p, text);

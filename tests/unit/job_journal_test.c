@@ -469,101 +469,6 @@ any_date_is_kept(void **state)
     place_close(&p);
 }
 
-/* --- deaths --- */
-
-static void
-assert_died(struct place *p, const char *mailbox, uint32_t uid, int want)
-{
-    struct err e = {0};
-    int times = journal_died(p->j, "work", mailbox, 7, uid, &e);
-    assert_string_equal(e.text, "");
-    assert_int_equal(times, want);
-}
-
-static void
-deaths_are_counted_over_lives(void **state)
-{
-    (void)state;
-    struct place p;
-    place_open(&p);
-    baseline(&p, "INBOX", 7, 10);
-    for (int times = 1; times < 4; times++) {
-        assert_died(&p, "INBOX", 12, times);
-        assert_died(&p, "Lists", 12, times); /* without a baseline */
-        place_reopen(&p);
-    }
-    assert_died(&p, "INBOX", 13, 1);
-    struct err e = {0};
-    assert_int_equal(journal_died(p.j, "work", "INBOX", 8, 12, &e), 1);
-    place_close(&p);
-}
-
-static void
-deaths_are_forgotten_with_their_message(void **state)
-{
-    (void)state;
-    struct place p;
-    place_open(&p);
-    begin_wanting(&p, 7, 10);
-    for (uint32_t uid = 50; uid < 54; uid++)
-        assert_died(&p, "INBOX", uid, 1);
-    place_reopen(&p);
-    journal_settle(p.j, "work", "INBOX", 52); /* 50 is wanted still */
-    commit(&p);
-    assert_died(&p, "INBOX", 50, 2);
-    assert_died(&p, "INBOX", 52, 1);
-    assert_died(&p, "INBOX", 53, 2);
-    journal_take(p.j, "work", "INBOX", 50);
-    journal_take(p.j, "work", "INBOX", 53);
-    commit(&p);
-    assert_died(&p, "INBOX", 50, 1);
-    assert_died(&p, "INBOX", 53, 1);
-    baseline(&p, "INBOX", 7, 1);
-    assert_died(&p, "INBOX", 53, 1);
-    place_close(&p);
-}
-
-static void
-a_death_waits_for_the_disk(void **state)
-{
-    (void)state;
-    struct place p;
-    struct err e = {0};
-    place_open(&p);
-    baseline(&p, "INBOX", 7, 10);
-    journal_take(p.j, "work", "INBOX", 11);
-    limit_files((rlim_t)size_of(p.log));
-    for (uint32_t uid = 12; uid < 14; uid++)
-        for (int times = 0; times < 2; times++)
-            assert_int_equal(journal_died(p.j, "work", "INBOX", 7, uid, &e), -1);
-    assert_int_equal(e.kind, ERR_IO);
-    journal_take(p.j, "work", "INBOX", 12);
-    limit_files(RLIM_INFINITY);
-    assert_died(&p, "INBOX", 13, 3);
-    assert_died(&p, "INBOX", 12, 1);
-    assert_recorded(&p, "7:10+11+12");
-    place_close(&p);
-}
-
-static void
-a_death_that_waits_is_forgotten_with_its_message(void **state)
-{
-    (void)state;
-    static uint32_t wanted[] = {50};
-    const struct cursor c = {.uidvalidity = 7, .mark = 100, .wanted = wanted, .n_wanted = 1};
-    struct place p;
-    struct err e = {0};
-    place_open(&p);
-    limit_files((rlim_t)size_of(p.log));
-    assert_int_equal(journal_baseline(p.j, "work", "INBOX", &c, &e), -1);
-    assert_int_equal(journal_died(p.j, "work", "INBOX", 7, 50, &e), -1);
-    journal_take(p.j, "work", "INBOX", 50);
-    limit_files(RLIM_INFINITY);
-    assert_recorded(&p, "7:100");
-    assert_died(&p, "INBOX", 50, 1);
-    place_close(&p);
-}
-
 /* --- what it costs --- */
 
 static void
@@ -987,7 +892,6 @@ assert_brought_up(struct place *p)
     assert_cursor_of(p, "work", "Lists", "9:0");
     assert_dates(p, 0, 0, 0);
     see(p, "INBOX", 1, 100);
-    assert_died(p, "INBOX", 104, 1);
     struct record r = {.event = "a", .stage = STAGE_DEAD};
     assert_true(journal_add(p->j, &r) == 1);
     journal_settle(p->j, "work", "INBOX", 104);
@@ -1223,10 +1127,6 @@ main(void)
         cmocka_unit_test(what_was_seen_long_ago_is_forgotten_when_tidying),
         cmocka_unit_test(tidying_purges_after_every_start),
         cmocka_unit_test(any_date_is_kept),
-        cmocka_unit_test(deaths_are_counted_over_lives),
-        cmocka_unit_test(deaths_are_forgotten_with_their_message),
-        cmocka_unit_test(a_death_waits_for_the_disk),
-        cmocka_unit_test(a_death_that_waits_is_forgotten_with_its_message),
         cmocka_unit_test(only_a_baseline_is_flushed),
         cmocka_unit_test(nothing_to_do_writes_nothing),
         cmocka_unit_test(tidying_shortens_a_grown_log),

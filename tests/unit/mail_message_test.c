@@ -18,7 +18,7 @@
 static struct facts *
 facts_of(struct span bytes)
 {
-    struct facts *f = message_facts(bytes);
+    struct facts *f = message_facts(bytes, NULL);
     facts_check(f);
     return f;
 }

@@ -110,7 +110,8 @@ try_on(struct span bytes, struct cond *match, struct hits *hits)
     struct meta meta = {.received = NOW - 3600, .size = 5000};
     strv_add(&meta.flags, "\\SEEN");
     strv_add(&meta.flags, "$Label1");
-    struct facts *facts = message_facts(bytes);
+    cond_sort(match);
+    struct facts *facts = message_facts(bytes, NULL);
     match_rules(&rules, &plan, facts, &meta, NOW, hits);
     facts_free(facts);
     strv_free(&meta.flags);
@@ -404,7 +405,7 @@ hits_keep_the_order_of_the_plan(void **state)
     size_t planned[] = {0, 1, 3};
     struct plan plan = {planned, 3};
     struct meta meta = {0};
-    struct facts *facts = message_facts(SPAN(mail));
+    struct facts *facts = message_facts(SPAN(mail), NULL);
     struct hits hits;
     match_rules(&rules, &plan, facts, &meta, NOW, &hits);
     assert_int_equal(hits.n, 2);

@@ -200,6 +200,131 @@ honest_patterns_reach_no_limit(void **state)
     buf_free(&subject);
 }
 
+/* The same pattern, whichever way it goes: short or long, with an end or without. */
+static void
+long_subjects_match_as_short_ones(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        const char *want;
+    } table[] = {
+        {"code (\\d{6})", "code 123456|123456"},
+        {"code (?<c>\\d+)\\.", "code 123456.|123456"},
+        {"^(approved)$", "approved|approved"},
+        {"(?s)code.*?(EUR)", "code 123456.\nTotal: 23.50 EUR|EUR"},
+        {"(\\d)\\d+\\.\\d+ (x)?", "23.50 |2|-"},
+        {"(.)\\1(r)", "ppr|p|r"},
+        {"code(.|\n)*? EUR", "code 123456.\nTotal: 23.50 EUR|0"},
+        {"never", NULL},
+        {"ne+ver", NULL},
+    };
+    struct buf subject = {0};
+    struct regex_fault fault;
+    for (int kib = 0; kib <= 256; kib += 64) {
+        buf_clear(&subject);
+        while (subject.n < (size_t)kib * 1024)
+            buf_adds(&subject, "Some lines of text before it,\nas mails have.\n");
+        buf_adds(&subject, "Your code 123456.\nTotal: 23.50 EUR\napproved\n");
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+            struct regex *r = regex_new(table[i].pattern, true, &fault);
+            assert_non_null(r);
+            const char *got = matched(r, buf_str(&subject));
+            if (table[i].want == NULL)
+                assert_null(got);
+            else
+                assert_string_equal(got, table[i].want);
+            regex_free(r);
+        }
+    }
+    buf_free(&subject);
+}
+
+/* No limit of PCRE2 counts these: each start reads to the end of the subject in one step. */
+static void
+loops_over_one_character_end_too(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {"\\d+[.,]\\d\\d", "(?=(1+))\\1x?[a-z]", "1.*2?.*[a-z]",
+        "\\X[a-z]", "1{4,}[a-z]", "(?s)1.*?[a-z]", "1{60000}[a-z]"};
+    struct buf subject = {0};
+    struct regex_fault fault;
+    for (int i = 0; i < 256 * 1024; i++)
+        buf_addc(&subject, '1');
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        for (int multiline = 0; multiline < 2; multiline++) {
+            struct regex *r = regex_new(patterns[i], multiline, &fault);
+            struct regex_match m;
+            enum regex_result result = regex_exec_valid(r, buf_span(&subject), &m);
+            assert_int_equal(result, i == 3 ? REGEX_NO : REGEX_LIMIT);
+            assert_int_equal(regex_exec(r, SPAN("-"), &m), REGEX_NO);
+            regex_free(r);
+        }
+    buf_free(&subject);
+}
+
+static void
+add_many(struct buf *b, char c, int n, const char *end)
+{
+    for (int i = 0; i < n; i++)
+        buf_addc(b, c);
+    buf_adds(b, end);
+}
+
+static enum regex_result
+answer(const char *pattern, struct buf *subject)
+{
+    struct regex_fault fault;
+    struct regex_match m;
+    struct regex *r = regex_new(pattern, true, &fault);
+    assert_non_null(r);
+    enum regex_result result = regex_exec(r, buf_span(subject), &m);
+    regex_match_free(&m);
+    regex_free(r);
+    buf_free(subject);
+    return result;
+}
+
+/* Items that read far and then fail call nobody: they are charged before. */
+static void
+reading_in_vain_is_counted(void **state)
+{
+    (void)state;
+    struct buf subject = {0};
+    for (int i = 0; i < 4; i++)
+        add_many(&subject, '1', 59999, "-");
+    assert_int_equal(answer("[0-9]{60000}", &subject), REGEX_LIMIT);
+    add_many(&subject, '1', 100000, "2");
+    add_many(&subject, '1', 99999, "3");
+    assert_int_equal(answer("^(1+)2.*?\\1[a-z]?3", &subject), REGEX_LIMIT);
+}
+
+/* A group for each character is too much for the fast machine already on a short subject. */
+static void
+who_gave_up_early_is_tried_again_with_care(void **state)
+{
+    (void)state;
+    struct buf subject = {0};
+    add_many(&subject, 'a', 3000, "z");
+    assert_int_equal(answer("^(?:a|b)*z", &subject), REGEX_YES);
+    add_many(&subject, 'a', 200000, "z");
+    assert_int_equal(answer("^(?:a|b)*z", &subject), REGEX_YES);
+}
+
+static void
+a_pattern_is_told_as_it_was_given(void **state)
+{
+    (void)state;
+    struct regex_fault fault;
+    struct regex *r = regex_new("^(a)\\d+$", true, &fault);
+    assert_string_equal(regex_pattern(r), "^(a)\\d+$");
+    assert_true(regex_is_multiline(r));
+    regex_free(r);
+    r = compiled("b");
+    assert_false(regex_is_multiline(r));
+    regex_free(r);
+}
+
 int
 main(void)
 {
@@ -211,6 +336,11 @@ main(void)
         cmocka_unit_test(catastrophes_end_at_a_limit),
         cmocka_unit_test(the_limit_is_for_the_whole_call),
         cmocka_unit_test(honest_patterns_reach_no_limit),
+        cmocka_unit_test(long_subjects_match_as_short_ones),
+        cmocka_unit_test(loops_over_one_character_end_too),
+        cmocka_unit_test(reading_in_vain_is_counted),
+        cmocka_unit_test(who_gave_up_early_is_tried_again_with_care),
+        cmocka_unit_test(a_pattern_is_told_as_it_was_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
