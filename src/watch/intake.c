@@ -167,13 +167,10 @@ look_at(const struct mail *m, const struct facts *f)
 }
 
 static bool
-is_known(struct mail *m, const struct facts *facts)
+is_known(const struct mail *m, const struct sighting *s)
 {
     struct watched *b = m->box;
-    struct sighting s = look_at(m, facts);
-    bool known = m->wanted && !watched_is_revived(b, m->meta.uid) && ledger_is_old(&b->ledger, &s);
-    ledger_see(&b->ledger, &s, m->wanted, clock_wall());
-    return known;
+    return m->wanted && !watched_is_revived(b, m->meta.uid) && ledger_is_old(&b->ledger, s);
 }
 
 /* --- what a header block cannot tell --- */
@@ -510,12 +507,15 @@ on_again(void *arg)
     loop_wake(in->opts.loop);
 }
 
+/* It was seen when it is dealt with, and not before: what is renumbered in between is new. */
 static bool
 work_up_facts(struct intake *in, struct mail *m, const struct sort_answer *answer)
 {
+    struct watched *b = m->box;
+    struct sighting s = look_at(m, answer->facts);
     for (size_t i = 0; i < answer->hits.notes.n; i++)
         log_warn("%s", answer->hits.notes.v[i]);
-    if (is_known(m, answer->facts)) {
+    if (is_known(m, &s)) {
         log_detail(
             "%s/%s:%u: known already", m->meta.account, m->meta.mailbox, (unsigned)m->meta.uid);
     } else if (needs_whole(in, m, &answer->hits)) {
@@ -524,7 +524,8 @@ work_up_facts(struct intake *in, struct mail *m, const struct sort_answer *answe
     } else {
         deliver_hits(in, m, answer);
     }
-    watched_read(m->box, m->meta.uid);
+    ledger_see(&b->ledger, &s, m->wanted, clock_wall());
+    watched_read(b, m->meta.uid);
     close_mail(in, m);
     return true;
 }

@@ -149,6 +149,35 @@ def replace(s, box: Mailbox):
     s.last.close()
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["lost", "killed"])
+def test_renumbered_between_the_header_block_and_the_rest(home, server, killed):
+    """Who has seen the header block of a mail has not dealt with it."""
+    s = server()
+    [rule] = rules(home)
+    home.configure({"work": home.scripted_account(s)},
+                   [{**rule, "match": {"subject": "."}, "stdin": "message"}])
+    program = home.run("work/INBOX", options=["-v"])
+
+    def headers_only(c, tag, arguments):
+        if "HEADER" in arguments:
+            c.do_uid_fetch(tag, arguments)
+        else:
+            c.stall()
+
+    s.on["UID FETCH"] = headers_only
+    deliver(s, "half")
+    wait_for(lambda: any("BODY.PEEK[]" in arguments for c in s.connections
+                         for name, arguments in c.commands if name == "UID FETCH"),
+             "the whole to be asked for", alive=program.assert_alive)
+    if killed:
+        kill(program)
+    del s.on["UID FETCH"]
+    replace(s, renumbered(s.mailboxes["INBOX"], 1700000001, 1))
+    if killed:
+        program = home.run("work/INBOX", options=["-v"])
+    ran(home, program, "half")
+
+
 @pytest.mark.parametrize("uidvalidity, first", [
     (1700000001, 1), (1600000000, 1), (1700000001, 500), (1700000000, 1)],
     ids=["greater", "smaller", "greater-uids", "uidnext-back"])
