@@ -479,7 +479,8 @@ posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acti
     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
     REAL(posix_spawn);
-    bool deadly = begin("spawn", "process");
+    bool reader = argv[0] != NULL && argv[1] != NULL && strcmp(argv[1], "__sort") == 0;
+    bool deadly = begin("spawn", reader ? "reader" : "process");
     int result = real(pid, path, actions, attributes, argv, envp);
     end(deadly);
     return result;

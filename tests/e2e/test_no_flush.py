@@ -35,7 +35,8 @@ class Watched:
         begin = len(preload.read_log(self.log))
         deliver()
         self.wait(hooks)
-        calls = [call for call, _ in preload.read_log(self.log)[begin:]]
+        calls = ["reader" if what == "reader" else call  # who reads the mail is no hook
+                 for call, what in preload.read_log(self.log)[begin:]]
         last = len(calls) - calls[::-1].index("spawn")
         return calls[calls.index("exists"):last]
 
@@ -78,5 +79,5 @@ def test_no_flush_before_the_last_hook_of_many(watched, pace):
     if pace == "one by one":
         watched.server.on["UID FETCH"] = send_one_by_one
     calls = watched.calls_of(deliver, MANY + 1)
-    assert calls.count("spawn") in (MANY, MANY + 1)  # and who reads the mail
+    assert calls.count("spawn") == MANY
     assert not FLUSHES & set(calls)
